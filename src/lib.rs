@@ -1,0 +1,1 @@
+//! Modelward: a gRPC control plane for LLM configuration.

@@ -1,0 +1,2 @@
+//! The `modelward` binary.
+fn main() {}
