@@ -1,1 +1,6 @@
 //! Modelward: a gRPC control plane for LLM configuration.
+//!
+//! Imports go one way: `domain` ← {`secrets`, `adapter`, `snapshot`, `store`} ← `wire` ← {`changes`, `routing`} ←
+//! `control` ← {`auth`, `health`} ← `service` ← `app`. A test reads the `use` lines and enforces it.
+
+pub mod domain;

@@ -1,0 +1,38 @@
+//! The pure heart: what the resources are, which rules hold, and what a write would do.
+//!
+//! Nothing here knows a database, a wire format, a runtime or a socket, so every rule is a function that a test
+//! calls directly. Reads go through [`View`]; a write is planned as a [`Plan`] and committed elsewhere.
+
+pub mod caller;
+pub mod change;
+pub mod credential;
+pub mod endpoint;
+pub mod error;
+pub mod health;
+pub mod id;
+pub mod image;
+pub mod keyring;
+pub mod limits;
+pub mod mask;
+pub mod meta;
+pub mod model;
+pub mod plan;
+pub mod provider;
+pub mod revision;
+pub mod secret;
+pub mod text;
+pub mod time;
+pub mod token;
+pub mod view;
+
+pub use caller::{CallContext, Caller, Role, Roles};
+pub use change::{Change, Operation, Resource, ResourceKind};
+pub use error::{Error, Result, Violation, Violations};
+pub use id::{CredentialId, EndpointId, Id, IdSource, ModelId, ProviderId, RandomIds, TokenId};
+pub use limits::Limits;
+pub use mask::Mask;
+pub use meta::Meta;
+pub use plan::{Answer, Edit, Plan, PlanContext, PlanFn, SealOrder};
+pub use revision::{ChainHash, Head, Revision};
+pub use time::{Clock, SystemClock, Timestamp};
+pub use view::View;
