@@ -4,3 +4,4 @@
 //! `control` ← {`auth`, `health`} ← `service` ← `app`. A test reads the `use` lines and enforces it.
 
 pub mod domain;
+pub mod proto;
