@@ -17,6 +17,24 @@ pub enum Mask {
     Paths(Vec<String>),
 }
 
+/// What an input is for, as far as it decides which fields must be carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence<'a> {
+    Create,
+    Update(&'a Mask),
+}
+
+impl Presence<'_> {
+    /// Whether a field without a default has to be carried: always at creation, when it is named in an update.
+    #[must_use]
+    pub fn requires(self, path: &str) -> bool {
+        match self {
+            Self::Create => true,
+            Self::Update(mask) => mask.names(path),
+        }
+    }
+}
+
 /// What happens to one field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
@@ -82,6 +100,15 @@ impl Mask {
             (Decision::Replace, None) => *field = default,
             (Decision::Keep, _) | (Decision::TakeCarried, None) => {}
         }
+    }
+
+    /// The same for a map or list, whose empty form cannot be told from one that is not carried.
+    pub fn merge_many<C>(&self, path: &str, field: &mut C, carried: &C)
+    where
+        C: Clone + Default + PartialEq,
+    {
+        let carried = (*carried != C::default()).then(|| carried.clone());
+        self.merge(path, field, carried, C::default());
     }
 }
 

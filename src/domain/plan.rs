@@ -5,8 +5,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::caller::CallContext;
-use super::change::{Operation, Resource};
-use super::error::Result;
+use super::change::{Operation, Resource, ResourceKind};
+use super::error::{Error, Result};
 use super::id::{CredentialId, IdSource};
 use super::limits::Limits;
 use super::model::SyncSummary;
@@ -115,6 +115,17 @@ impl Plan {
     #[must_use]
     pub fn of(edits: Vec<Edit>, answer: Answer) -> Self {
         Self { edits, seals: Vec::new(), destroy: Vec::new(), expire: Vec::new(), token_hashes: Vec::new(), answer }
+    }
+}
+
+/// Refuses a write that expects another revision than the current one.
+///
+/// # Errors
+/// [`Error::RevisionMismatch`].
+pub fn check_revision(kind: ResourceKind, id: Uuid, expected: Option<Revision>, current: Revision) -> Result<()> {
+    match expected {
+        Some(expected) if expected != current => Err(Error::RevisionMismatch { kind, id, expected, current }),
+        _ => Ok(()),
     }
 }
 

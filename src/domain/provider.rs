@@ -7,6 +7,7 @@ use super::meta::Meta;
 use super::text::Text;
 use super::time::Timestamp;
 
+pub mod input;
 pub mod plan;
 
 pub const NAME: Text = Text::required(100);
