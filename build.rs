@@ -16,10 +16,7 @@ use prost::Message as _;
 const INTERNAL: &str = "modelward.storage";
 
 /// Messages with a plain secret of their own; `src/proto.rs` writes their `Debug` by hand.
-const SECRET_MESSAGES: [&str; 2] = [
-    ".modelward.v1.CredentialSecret",
-    ".modelward.v1.CreateTokenResponse",
-];
+const SECRET_MESSAGES: [&str; 2] = [".modelward.v1.CredentialSecret", ".modelward.v1.CreateTokenResponse"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     for input in ["build.rs", "proto", "migrations"] {
@@ -28,16 +25,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
 
     let mut compiler = protox::Compiler::new(["proto"])?;
-    compiler
-        .include_source_info(true)
-        .include_imports(true)
-        .open_files(proto_files(Path::new("proto"))?)?;
+    compiler.include_source_info(true).include_imports(true).open_files(proto_files(Path::new("proto"))?)?;
     let all = compiler.file_descriptor_set();
 
     let mut public = all.clone();
-    public
-        .file
-        .retain(|file| !file.package().starts_with(INTERNAL));
+    public.file.retain(|file| !file.package().starts_with(INTERNAL));
     fs::write(out.join("descriptor.bin"), all.encode_to_vec())?;
     fs::write(out.join("reflection.bin"), public.encode_to_vec())?;
 
@@ -57,10 +49,7 @@ fn proto_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
         let path = entry?.path();
         if path.is_dir() {
             files.extend(proto_files(&path)?);
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "proto")
-        {
+        } else if path.extension().is_some_and(|extension| extension == "proto") {
             files.push(path);
         }
     }

@@ -5,13 +5,7 @@
 use std::fmt;
 
 /// The public API: package `modelward.v1`.
-#[allow(
-    clippy::all,
-    clippy::pedantic,
-    rustdoc::all,
-    missing_docs,
-    reason = "generated code"
-)]
+#[allow(clippy::all, clippy::pedantic, rustdoc::all, missing_docs, reason = "generated code")]
 pub mod v1 {
     tonic::include_proto!("modelward.v1");
 }
@@ -19,13 +13,7 @@ pub mod v1 {
 /// What is stored or handed out as opaque bytes; never served.
 pub mod storage {
     /// Package `modelward.storage.v1`.
-    #[allow(
-        clippy::all,
-        clippy::pedantic,
-        rustdoc::all,
-        missing_docs,
-        reason = "generated code"
-    )]
+    #[allow(clippy::all, clippy::pedantic, rustdoc::all, missing_docs, reason = "generated code")]
     pub mod v1 {
         tonic::include_proto!("modelward.storage.v1");
     }
@@ -36,8 +24,7 @@ pub mod storage {
 pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
 
 /// The encoded descriptors that reflection serves: [`DESCRIPTOR`] without the storage packages.
-pub const REFLECTION_DESCRIPTOR: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/reflection.bin"));
+pub const REFLECTION_DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/reflection.bin"));
 
 /// Shows which fields are set, never what they hold.
 impl fmt::Debug for v1::CredentialSecret {
@@ -62,9 +49,5 @@ impl fmt::Debug for v1::CreateTokenResponse {
 }
 
 fn redacted(value: Option<&str>) -> fmt::Arguments<'static> {
-    if value.is_some_and(|text| !text.is_empty()) {
-        format_args!("<redacted>")
-    } else {
-        format_args!("<none>")
-    }
+    if value.is_some_and(|text| !text.is_empty()) { format_args!("<redacted>") } else { format_args!("<none>") }
 }
