@@ -51,3 +51,6 @@ impl fmt::Debug for v1::CreateTokenResponse {
 fn redacted(value: Option<&str>) -> fmt::Arguments<'static> {
     if value.is_some_and(|text| !text.is_empty()) { format_args!("<redacted>") } else { format_args!("<none>") }
 }
+
+#[cfg(test)]
+mod tests;
