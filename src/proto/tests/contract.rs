@@ -55,8 +55,10 @@ fn every_service_has_exactly_its_methods() {
         let service = services.iter().find(|service| service.name() == *name).unwrap();
         let found: Vec<_> = service.method.iter().map(prost_types::MethodDescriptorProto::name).collect();
         assert_eq!(found, methods.split(' ').collect::<Vec<_>>(), "{name}");
-        let streams: Vec<_> = service.method.iter().filter(|method| method.server_streaming()).collect();
-        assert!(streams.iter().all(|method| method.name() == "Watch"));
+        for method in &service.method {
+            assert_eq!(method.server_streaming(), method.name() == "Watch", "{}", method.name());
+            assert!(!method.client_streaming(), "{}", method.name());
+        }
     }
 }
 
