@@ -78,9 +78,9 @@ pub struct SealedSecret {
     pub version: i64,
     /// Which master key wraps the data key.
     pub master_key_id: String,
-    /// Nonce and wrapped data key.
+    /// Format, nonce and wrapped data key.
     pub wrapped_key: Arc<[u8]>,
-    /// Nonce and ciphertext of the whole [`CredentialSecret`].
+    /// Format, nonce and ciphertext of the whole [`CredentialSecret`].
     pub ciphertext: Arc<[u8]>,
     pub create_time: Timestamp,
     /// When a version that was rotated away stops being readable; absent for the current one.

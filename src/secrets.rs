@@ -1,0 +1,27 @@
+//! Secrets at rest: master keys, the cluster's own keys, sealed credentials and bearer tokens.
+//!
+//! The only place that names `ring`. What it keeps: key material and plain values live in memory that is wiped, have
+//! no `Debug`, and appear in no message, which name key ids only; every ciphertext is bound to the place it belongs
+//! to, so that nothing sealed can be altered, moved or replaced by something older.
+
+mod cipher;
+mod cluster;
+mod encoding;
+mod error;
+mod key_file;
+mod key_ring;
+mod master_keys;
+mod sealing;
+mod token;
+
+pub use cipher::random_bytes;
+pub use cluster::ClusterKeys;
+pub use error::{KeyError, SecretError};
+pub use key_file::{KeyFile, generate_key_line};
+pub use key_ring::{KeyRing, KeySource};
+pub use master_keys::MasterKeys;
+pub use sealing::Secrets;
+pub use token::{ParsedToken, TokenSecret};
+
+#[cfg(test)]
+mod tests;
