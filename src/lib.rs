@@ -3,6 +3,9 @@
 //! Imports go one way: `domain` ← {`secrets`, `adapter`, `snapshot`, `store`} ← `wire` ← {`changes`, `routing`} ←
 //! `control` ← {`auth`, `health`} ← `service` ← `app`. A test reads the `use` lines and enforces it.
 
+pub mod config;
 pub mod domain;
 pub mod proto;
 pub mod secrets;
+pub mod task;
+pub mod telemetry;

@@ -1,0 +1,13 @@
+//! The catalogue of known models.
+
+use std::path::PathBuf;
+
+use super::declare::settings;
+
+settings! {
+    /// The catalogue of known models.
+    pub struct Catalogue at "catalogue." {
+        /// A catalogue file to use instead of the built-in one. Empty: the built-in one.
+        file: Option<PathBuf> = "";
+    }
+}

@@ -1,0 +1,88 @@
+//! Which database holds the configuration.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::declare::settings;
+use super::value::{Value, between};
+use crate::domain::secret::SecretText;
+
+settings! {
+    /// Which database holds the configuration.
+    pub struct Database at "database." {
+        /// `postgres://user:password@host/database`, or `sqlite:///path/to/file`. Empty: an embedded SQLite database,
+        /// `modelward.db` in the data directory.
+        url: DatabaseUrl = "";
+        /// How many connections to PostgreSQL are kept at most.
+        pool_size: usize = "10", between(2, 1000);
+        /// Accepts a PostgreSQL with `synchronous_commit = off`, which can lose acknowledged writes when it crashes.
+        allow_async_commit: bool = "false";
+    }
+}
+
+/// The database that a URL names.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// None given: SQLite in the data directory.
+    Embedded,
+    /// SQLite in this file.
+    Sqlite(PathBuf),
+    /// PostgreSQL; the URL holds a password.
+    Postgres(SecretText),
+}
+
+const EXPECTED: &str = "give postgres://user:password@host/database or sqlite:///path/to/file";
+
+impl Value for DatabaseUrl {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self::Embedded);
+        }
+        if let Some(path) = text.strip_prefix("sqlite://") {
+            return if path.is_empty() { Err(EXPECTED.to_owned()) } else { Ok(Self::Sqlite(path.into())) };
+        }
+        let url = Url::parse(text).map_err(|_| EXPECTED.to_owned())?;
+        match url.scheme() {
+            "postgres" | "postgresql" => Ok(Self::Postgres(SecretText::new(text.to_owned()))),
+            _ => Err(EXPECTED.to_owned()),
+        }
+    }
+
+    /// The URL without its password and without its parameters, which may hold one too.
+    fn show(text: &str) -> String {
+        if text.is_empty() || text.starts_with("sqlite://") {
+            return text.to_owned();
+        }
+        let Ok(mut url) = Url::parse(text) else { return "<hidden>".to_owned() };
+        let hidden = url.password().is_none() || url.set_password(Some("hidden")).is_ok();
+        if url.query().is_some() {
+            url.set_query(Some("hidden"));
+        }
+        if hidden { url.to_string() } else { "<hidden>".to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_chooses_the_database() {
+        assert!(DatabaseUrl::parse("") == Ok(DatabaseUrl::Embedded));
+        assert!(DatabaseUrl::parse("sqlite:///var/m.db") == Ok(DatabaseUrl::Sqlite("/var/m.db".into())));
+        assert!(DatabaseUrl::parse("sqlite://m.db") == Ok(DatabaseUrl::Sqlite("m.db".into())));
+        assert!(matches!(DatabaseUrl::parse("postgresql:///m?host=/run"), Ok(DatabaseUrl::Postgres(_))));
+        for bad in ["mysql://h/d", "m.db", "sqlite://", "postgres"] {
+            assert!(DatabaseUrl::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_hidden_wherever_it_stands() {
+        assert_eq!(DatabaseUrl::show("postgres://u:pw4711@h:1/d"), "postgres://u:hidden@h:1/d");
+        assert_eq!(DatabaseUrl::show("postgres://u@h/d?password=pw4711"), "postgres://u@h/d?hidden");
+        assert_eq!(DatabaseUrl::show("postgres://u:pw4711@[bad/d"), "<hidden>");
+        assert_eq!(DatabaseUrl::show("sqlite:///m.db"), "sqlite:///m.db");
+    }
+}

@@ -1,0 +1,48 @@
+//! How much one client, one provider or one message may take.
+
+use std::time::Duration;
+
+use super::declare::settings;
+use super::value::{Bytes, between};
+use crate::domain;
+
+settings! {
+    /// How much one client, one provider or one message may take.
+    pub struct Limits at "limits." {
+        /// How many endpoints a provider may have.
+        endpoints_per_provider: usize = "10", between(1, 10_000);
+        /// How many credentials a provider may have.
+        credentials_per_provider: usize = "20", between(1, 10_000);
+        /// How long a deleted provider can be brought back; then it is destroyed.
+        deleted_retention: Duration = "30d", between(Duration::from_secs(1), Duration::from_hours(24 * 3650));
+        /// The largest message that is accepted.
+        max_message: Bytes = "4MiB", between(Bytes(64 << 10), Bytes(64 << 20));
+        /// How many calls and streams one connection may have open.
+        max_concurrent_streams: usize = "1000", between(1, 1_000_000);
+        /// How many connections are served at a time; more wait.
+        max_connections: usize = "10000", between(1, 1_000_000);
+    }
+}
+
+impl Limits {
+    /// The part of them that is a rule of the resources.
+    #[must_use]
+    pub fn domain(&self) -> domain::Limits {
+        domain::Limits {
+            endpoints_per_provider: self.endpoints_per_provider,
+            credentials_per_provider: self.credentials_per_provider,
+            deleted_retention: self.deleted_retention,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{config, domain};
+
+    #[test]
+    fn the_defaults_are_the_rules_own() {
+        let settings = config::defaults();
+        assert_eq!(settings.limits.domain(), domain::Limits::default());
+    }
+}

@@ -1,0 +1,122 @@
+//! The log: one line per event on stderr, for people or for collectors.
+
+use std::fmt;
+use std::panic;
+
+use prometheus_client::metrics::counter::Counter;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Libraries that would otherwise fill the log; a filter that names one of them wins.
+const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,rustls=warn,tokio_postgres=warn,tonic=warn,tower=warn";
+
+/// How a line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Begins to log, once per process, and counts and logs panics from then on. `filter` is what `tracing` calls
+/// directives.
+///
+/// # Errors
+/// When the filter is malformed or a log was begun before.
+pub fn start_log(format: LogFormat, filter: &str, color: bool, panics: Counter) -> Result<(), LogError> {
+    tracing::subscriber::set_global_default(subscriber(format, filter, color, std::io::stderr)?)
+        .map_err(|_| LogError("the log was begun before".to_owned()))?;
+    log_panics(panics);
+    Ok(())
+}
+
+/// Why there is no log.
+#[derive(Debug)]
+pub struct LogError(String);
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LogError {}
+
+type Subscriber = Box<dyn tracing::Subscriber + Send + Sync>;
+
+fn subscriber<W>(format: LogFormat, filter: &str, color: bool, writer: W) -> Result<Subscriber, LogError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(format!("{QUIET},{filter}")).map_err(|_| {
+        LogError("the log filter is malformed; give one such as info or info,modelward=debug".to_owned())
+    })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    Ok(match format {
+        LogFormat::Text => Box::new(builder.with_ansi(color).finish()),
+        LogFormat::Json => Box::new(builder.json().flatten_event(true).with_current_span(false).finish()),
+    })
+}
+
+/// Logs where a panic happened, not its message: that of a failed slice repeats the text, which may be a secret.
+fn log_panics(panics: Counter) {
+    panic::set_hook(Box::new(move |info| {
+        panics.inc();
+        let thread = std::thread::current();
+        let place = info.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+        tracing::error!(panic.place = %place, thread.name = thread.name(), "panic; this is a bug, please report it");
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: LogFormat, filter: &str, color: bool, events: impl FnOnce()) -> String {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let subscriber = subscriber(format, filter, color, move || writer.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, events);
+        let bytes = buffer.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_json_line_carries_its_dotted_fields_at_the_top() {
+        let line = logged(LogFormat::Json, "info", false, || tracing::info!(provider.name = "a", "created"));
+        let value: serde_json::Value = serde_json::from_str(line.trim()).unwrap();
+        assert_eq!(value["provider.name"], "a");
+        assert_eq!(value["message"], "created");
+        assert_eq!(value["level"], "INFO");
+    }
+
+    #[test]
+    fn text_has_colours_only_where_they_are_wanted() {
+        let event = || tracing::info!("created");
+        assert!(!logged(LogFormat::Text, "info", false, event).contains('\u{1b}'));
+        assert!(logged(LogFormat::Text, "info", true, event).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn libraries_are_quiet_unless_the_filter_names_them() {
+        let event = || tracing::info!(target: "h2", "frame");
+        assert_eq!(logged(LogFormat::Text, "debug", false, event), "");
+        assert!(logged(LogFormat::Text, "debug,h2=debug", false, event).contains("frame"));
+    }
+}

@@ -1,0 +1,215 @@
+//! The metrics of one process. Made once and handed around; there is no global registry.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Which call it was and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RpcLabels {
+    /// The path of the method: `modelward.v1.ProviderService/GetProvider`, or `unknown`; never what a client made up.
+    pub rpc: &'static str,
+    /// The gRPC code: `OK`, `NOT_FOUND`, ….
+    pub code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RpcName {
+    rpc: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
+/// Handles to all metrics; cheap to clone. The name of a metric is `modelward_` and the field's.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    rpcs: Family<RpcLabels, Counter>,
+    rpc_duration: Family<RpcName, Histogram, fn() -> Histogram>,
+    store_errors: Family<Kind, Counter>,
+    probes: Family<Kind, Counter>,
+    vendor_calls: Family<Kind, Counter>,
+    /// Connections to the gRPC listeners that are open.
+    pub connections: Gauge,
+    /// Streams (watches) that are open.
+    pub streams: Gauge,
+    /// The revision that this process has applied.
+    pub revision: Gauge,
+    /// Seconds since the database last confirmed what this process has in memory.
+    pub snapshot_age_seconds: Gauge<f64, AtomicU64>,
+    /// Differences that the periodic comparison with the database has found.
+    pub snapshot_mismatches: Counter,
+    /// Writes per transaction.
+    pub writer_batch_size: Histogram,
+    /// Writes that wait for a transaction.
+    pub writer_queue: Gauge,
+    /// Whether the database answers: 1 or 0.
+    pub store_up: Gauge,
+    /// Probes in flight.
+    pub probes_in_flight: Gauge,
+    /// Whether this process holds the lease for background probes: 1 or 0.
+    pub probe_leader: Gauge,
+    /// Stored secrets that no master key of this process opens.
+    pub undecryptable_secrets: Gauge,
+    /// Panics: bugs.
+    pub panics: Counter,
+}
+
+impl Metrics {
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("modelward");
+        let about = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "What runs here", about);
+        let mut add = Adding(&mut registry);
+        let rpcs = add.family("rpcs", "Calls by method and gRPC code");
+        let rpc_duration = Family::new_with_constructor(duration_buckets as fn() -> Histogram);
+        add.0.register_with_unit(
+            "rpc_duration",
+            "Time of calls, streams excepted",
+            Unit::Seconds,
+            rpc_duration.clone(),
+        );
+        let writer_batch_size = Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]);
+        add.0.register("writer_batch_size", "Writes per transaction", writer_batch_size.clone());
+        let snapshot_age_seconds = Gauge::<f64, AtomicU64>::default();
+        let age = "Time since the database last confirmed what is in memory";
+        add.0.register("snapshot_age_seconds", age, snapshot_age_seconds.clone());
+        Self {
+            rpcs,
+            rpc_duration,
+            writer_batch_size,
+            snapshot_age_seconds,
+            store_errors: add.family("store_errors", "Failures of the database by kind"),
+            probes: add.family("probes", "Background and asked-for probes by result"),
+            vendor_calls: add.family("vendor_calls", "Calls to vendors, probes excepted, by outcome"),
+            connections: add.gauge("connections", "Open gRPC connections"),
+            streams: add.gauge("streams", "Open streams"),
+            revision: add.gauge("revision", "The revision that is applied"),
+            snapshot_mismatches: add.counter("snapshot_mismatches", "Differences found between memory and database"),
+            writer_queue: add.gauge("writer_queue", "Writes that wait for a transaction"),
+            store_up: add.gauge("store_up", "Whether the database answers"),
+            probes_in_flight: add.gauge("probes_in_flight", "Probes in flight"),
+            probe_leader: add.gauge("probe_leader", "Whether background probes run here"),
+            undecryptable_secrets: add.gauge("undecryptable_secrets", "Stored secrets that no key here opens"),
+            panics: add.counter("panics", "Bugs"),
+            registry: Arc::new(registry),
+        }
+    }
+
+    /// Counts a call that has ended.
+    pub fn rpc(&self, rpc: &'static str, code: &'static str, duration: Duration) {
+        self.rpcs.get_or_create(&RpcLabels { rpc, code }).inc();
+        self.rpc_duration.get_or_create(&RpcName { rpc }).observe(duration.as_secs_f64());
+    }
+
+    /// Counts a stream that has ended; its duration says nothing.
+    pub fn stream(&self, rpc: &'static str, code: &'static str) {
+        self.rpcs.get_or_create(&RpcLabels { rpc, code }).inc();
+    }
+
+    /// Counts a failure of the database: `unavailable`, `conflict`, `full`, ….
+    pub fn store_error(&self, kind: &'static str) {
+        self.store_errors.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// Counts a probe by its result: `healthy`, `degraded`, `unhealthy`, `impossible`.
+    pub fn probe(&self, kind: &'static str) {
+        self.probes.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// Counts a call to a vendor by its outcome: `ok`, `refused`, `failed`, `timeout`, ….
+    pub fn vendor_call(&self, kind: &'static str) {
+        self.vendor_calls.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// All of them in the text form of `OpenMetrics`.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// From half a millisecond, in which reads answer, to a minute.
+fn duration_buckets() -> Histogram {
+    Histogram::new([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0])
+}
+
+struct Adding<'a>(&'a mut Registry);
+
+impl Adding<'_> {
+    fn counter(&mut self, name: &str, help: &str) -> Counter {
+        let counter = Counter::default();
+        self.0.register(name, help, counter.clone());
+        counter
+    }
+
+    fn gauge(&mut self, name: &str, help: &str) -> Gauge {
+        let gauge = Gauge::default();
+        self.0.register(name, help, gauge.clone());
+        gauge
+    }
+
+    fn family<L>(&mut self, name: &str, help: &str) -> Family<L, Counter>
+    where
+        L: Clone + std::hash::Hash + Eq + EncodeLabelSet + std::fmt::Debug + Send + Sync + 'static,
+    {
+        let family = Family::<L, Counter>::default();
+        self.0.register(name, help, family.clone());
+        family
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_rendered() {
+        let metrics = Metrics::new();
+        metrics.rpc("modelward.v1.ProviderService/GetProvider", "OK", Duration::from_millis(2));
+        metrics.revision.set(7);
+        metrics.clone().store_error("unavailable");
+        let text = metrics.render();
+        let expected = [
+            "modelward_rpcs_total{rpc=\"modelward.v1.ProviderService/GetProvider\",code=\"OK\"} 1",
+            "modelward_rpc_duration_seconds_bucket{le=\"0.0025\",rpc=\"modelward.v1.ProviderService/GetProvider\"} 1",
+            "modelward_revision 7",
+            "modelward_store_errors_total{kind=\"unavailable\"} 1",
+            "modelward_build_info{version=",
+        ];
+        for line in expected {
+            assert!(text.contains(line), "no {line} in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn two_processes_in_one_test_do_not_share_metrics() {
+        let (one, other) = (Metrics::new(), Metrics::new());
+        one.panics.inc();
+        assert_eq!(one.panics.get(), 1);
+        assert_eq!(other.panics.get(), 0);
+    }
+}
