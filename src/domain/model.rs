@@ -9,10 +9,14 @@ use super::meta::Meta;
 use super::text::Text;
 use super::time::Timestamp;
 
+pub mod sync;
+
 pub const VENDOR_ID: Text = Text::required(200);
 pub const NAME: Text = Text::optional(100);
 pub const DESCRIPTION: Text = Text::optional(1000);
 pub const VERSION: Text = Text::optional(100);
+/// The most tokens that a window or a limit can have: the API's integers have 32 bits.
+pub const MAX_TOKENS: i64 = i32::MAX as i64;
 pub const MAX_RECOMMENDED_USES: usize = 32;
 pub const RECOMMENDED_USE: Text = Text::required(100);
 pub const MAX_SCORE: i32 = 5;
@@ -165,6 +169,19 @@ pub struct Pricing {
 
 pub const DEFAULT_CURRENCY: &str = "USD";
 
+/// Whether this has the form of an ISO 4217 code. Which codes exist changes over the years, so the form has to do.
+#[must_use]
+pub fn is_currency(code: &str) -> bool {
+    code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+/// The name of a model that nobody named: the vendor's identifier, as much of it as a name can hold.
+#[must_use]
+pub fn default_name(vendor_id: &str) -> String {
+    let name: String = vendor_id.chars().take(NAME.max).collect();
+    name.trim_end().to_owned()
+}
+
 /// 0 = unrated; 1–5.
 pub type Score = i32;
 
@@ -179,6 +196,23 @@ pub struct ModelParameters {
     pub stop: Vec<String>,
     pub extra: Option<serde_json::Map<String, serde_json::Value>>,
 }
+
+/// The fields that describe a model: what a synchronisation or a person says of it. Where each value came from is kept
+/// in `field_sources`; a person's change pins the field of a synced model. Whether a model is active, and its labels,
+/// are a person's affair alone and need neither.
+pub const DESCRIPTIVE_FIELDS: &[&str] = &[
+    "name",
+    "description",
+    "version",
+    "type",
+    "context_window",
+    "max_output_tokens",
+    "pricing",
+    "capabilities",
+    "recommended_uses",
+    "default_parameters",
+    "status",
+];
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
