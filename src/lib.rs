@@ -7,5 +7,6 @@ pub mod config;
 pub mod domain;
 pub mod proto;
 pub mod secrets;
+pub mod snapshot;
 pub mod task;
 pub mod telemetry;

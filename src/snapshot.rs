@@ -1,0 +1,22 @@
+//! The whole configuration in memory, and what is known about it.
+//!
+//! [`Snapshot`] is the configuration at one revision, in persistent maps: a copy costs a handful of reference counts,
+//! and a new revision shares with the old one what it did not change. Only the [`Publisher`] replaces the current
+//! snapshot, so there is one way in; everyone else reads through a [`SnapshotHandle`]. Status (health, usage, verdicts)
+//! lives beside it on the [`StatusBoard`], because it has no revision. Lists are answered in [`query`].
+
+mod apply;
+mod check;
+mod entry;
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod models;
+mod providers;
+mod publish;
+mod sealed;
+mod state;
+mod table;
+
+pub use entry::Entry;
+pub use publish::{Pinned, Publisher, SnapshotHandle, publish};
+pub use state::Snapshot;
