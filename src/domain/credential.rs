@@ -6,6 +6,8 @@ use super::meta::Meta;
 use super::text::Text;
 use super::time::Timestamp;
 
+pub mod hosts;
+
 pub const ALIAS: Text = Text::required(100);
 pub const DESCRIPTION: Text = Text::optional(1000);
 /// Not a promise of the API, a guard: longer lists are mistakes.

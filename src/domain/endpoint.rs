@@ -3,9 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::error::Violations;
 use super::id::{EndpointId, ProviderId};
 use super::meta::Meta;
 use super::text::Text;
+
+pub mod input;
+pub mod plan;
 
 pub const NAME: Text = Text::required(100);
 pub const API_VERSION: Text = Text::optional(50);
@@ -18,6 +22,15 @@ pub struct DurationRule {
     pub min: Duration,
     pub max: Duration,
     pub default: Duration,
+}
+
+impl DurationRule {
+    /// Adds what is wrong with `value`; an absent one takes the default.
+    pub fn check(self, field: String, value: Option<Duration>, violations: &mut Violations) {
+        if let Some(value) = value.filter(|value| !(self.min..=self.max).contains(value)) {
+            violations.add(field, format!("must be from {:?} to {:?}, found {value:?}", self.min, self.max));
+        }
+    }
 }
 
 const fn rule(min_ms: u64, max_ms: u64, default_ms: u64) -> DurationRule {
@@ -42,6 +55,15 @@ pub struct NumberRule {
     pub min: i32,
     pub max: i32,
     pub default: i32,
+}
+
+impl NumberRule {
+    /// Adds what is wrong with `value`; an absent one takes the default.
+    pub fn check(self, field: String, value: Option<i32>, violations: &mut Violations) {
+        if let Some(value) = value.filter(|value| !(self.min..=self.max).contains(value)) {
+            violations.add(field, format!("must be from {} to {}, found {value}", self.min, self.max));
+        }
+    }
 }
 
 pub const MAX_ATTEMPTS: NumberRule = NumberRule { min: 1, max: 10, default: 3 };

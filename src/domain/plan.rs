@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::caller::CallContext;
+use super::caller::{CallContext, Role};
 use super::change::{Operation, Resource, ResourceKind};
 use super::error::{Error, Result};
 use super::id::{CredentialId, IdSource};
@@ -33,6 +33,11 @@ impl PlanContext<'_> {
     #[must_use]
     pub fn actor(&self) -> &str {
         &self.call.caller.name
+    }
+
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.call.caller.roles.allow(Role::Admin)
     }
 }
 

@@ -12,6 +12,9 @@ use super::model::{Model, ModelType};
 use super::provider::Provider;
 use super::token::Token;
 
+#[cfg(test)]
+pub mod memory;
+
 /// The configuration at one revision. `…_of` lists are in order of id and include what a soft-deleted provider hides;
 /// the `live_…` methods are what ordinary calls see.
 pub trait View {
