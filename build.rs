@@ -18,6 +18,7 @@ const INTERNAL: &str = "modelward.storage";
 /// Messages with a plain secret of their own; `src/proto.rs` writes their `Debug` by hand.
 const SECRET_MESSAGES: [&str; 2] = [".modelward.v1.CredentialSecret", ".modelward.v1.CreateTokenResponse"];
 
+#[expect(clippy::disallowed_methods, reason = "Cargo tells a build script by its environment")]
 fn main() -> Result<(), Box<dyn Error>> {
     for input in ["build.rs", "proto", "migrations"] {
         println!("cargo:rerun-if-changed={input}");

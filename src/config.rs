@@ -245,10 +245,11 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// What a process has that is given nothing.
-#[cfg(test)]
-#[must_use]
-pub fn defaults() -> Settings {
-    resolve(&Flags::default(), &Vec::new()).unwrap().settings
+///
+/// # Errors
+/// Never: a test reads all defaults.
+pub fn defaults() -> Result<Settings, ConfigError> {
+    resolve(&Flags::default(), &Vec::new()).map(|loaded| loaded.settings)
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_the_rules_own() {
-        let settings = config::defaults();
+        let settings = config::defaults().unwrap();
         assert_eq!(settings.limits.domain(), domain::Limits::default());
     }
 }

@@ -53,8 +53,8 @@ impl Bound for usize {
 
 impl Bound for Bytes {
     fn written(&self) -> String {
-        let (value, unit) = SIZES.iter().rev().find(|(_, scale)| self.0 % scale == 0).map_or(("B", 1), |unit| *unit);
-        format!("{}{value}", self.0 / unit)
+        let (unit, scale) = SIZES.iter().rev().find(|(_, scale)| self.0.is_multiple_of(*scale)).unwrap_or(&("B", 1));
+        format!("{}{unit}", self.0 / scale)
     }
 }
 
@@ -62,7 +62,7 @@ impl Bound for Duration {
     fn written(&self) -> String {
         let millis = self.as_millis();
         let (unit, scale) =
-            SPANS.iter().rev().find(|(_, scale)| millis % u128::from(*scale) == 0).unwrap_or(&("ms", 1));
+            SPANS.iter().rev().find(|(_, scale)| millis.is_multiple_of(u128::from(*scale))).unwrap_or(&("ms", 1));
         format!("{}{unit}", millis / u128::from(*scale))
     }
 }

@@ -66,7 +66,7 @@ fn badly_named(files: &[FileDescriptorProto]) -> Vec<String> {
     let mut users = BTreeMap::new();
     for file in files {
         let (dir, base) = file.name().rsplit_once('/').unwrap_or_default();
-        if dir != file.package().replace('.', "/") || !file.package().ends_with(".v1") {
+        if dir != file.package().replace('.', "/") || file.package().rsplit('.').next() != Some("v1") {
             problems.push(format!("{}: not where its package says", file.name()));
         }
         if !base.strip_suffix(".proto").is_some_and(is_snake) || file.syntax() != "proto3" {
