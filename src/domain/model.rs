@@ -9,6 +9,9 @@ use super::meta::Meta;
 use super::text::Text;
 use super::time::Timestamp;
 
+pub mod input;
+pub mod parameters;
+pub mod plan;
 pub mod sync;
 
 pub const VENDOR_ID: Text = Text::required(200);

@@ -10,35 +10,44 @@ use crate::domain::model::{
 };
 use crate::domain::text::Text;
 
-/// What one source tells about a model; `None`: it does not tell.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Facts {
-    pub name: Option<String>,
-    pub description: Option<String>,
-    pub version: Option<String>,
-    pub model_type: Option<ModelType>,
-    pub context_window: Option<i64>,
-    pub max_output_tokens: Option<i64>,
-    pub pricing: Option<Pricing>,
-    /// `Some` of an empty set says that the model has none of them.
-    pub capabilities: Option<BTreeSet<Capability>>,
+/// A value, and who says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sourced<T> {
+    pub value: T,
+    pub source: FieldSource,
 }
 
-/// One line of a vendor's list.
+impl<T> Sourced<T> {
+    #[must_use]
+    pub const fn vendor(value: T) -> Self {
+        Self { value, source: FieldSource::Vendor }
+    }
+
+    #[must_use]
+    pub const fn catalogue(value: T) -> Self {
+        Self { value, source: FieldSource::Catalogue }
+    }
+}
+
+/// One line of a vendor's list, completed by the catalogue. `None`: neither tells.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ListedModel {
     /// The vendor's identifier.
     pub model_id: String,
-    /// What the vendor tells.
-    pub vendor: Facts,
-    /// What the catalogue knows: it counts, field by field, where the vendor is silent.
-    pub catalogue: Facts,
+    pub name: Option<Sourced<String>>,
+    pub description: Option<Sourced<String>>,
+    pub version: Option<Sourced<String>>,
+    pub model_type: Option<Sourced<ModelType>>,
+    pub context_window: Option<Sourced<i64>>,
+    pub max_output_tokens: Option<Sourced<i64>>,
+    pub pricing: Option<Sourced<Pricing>>,
+    pub capabilities: Option<Sourced<BTreeSet<Capability>>>,
     /// The vendor still lists the model but gives it up.
     pub deprecated: bool,
 }
 
 impl ListedModel {
-    /// A model of which the vendor tells nothing but the identifier.
+    /// A model of which nothing but the identifier is known.
     #[must_use]
     pub fn named(model_id: impl Into<String>) -> Self {
         Self { model_id: model_id.into(), ..Self::default() }
@@ -117,65 +126,44 @@ fn is_vendor_id(id: &str) -> bool {
 }
 
 impl Entry {
-    fn new(model: ListedModel) -> Self {
-        let ListedModel { model_id, vendor, catalogue, deprecated } = model;
-        let (vendor, catalogue) = (fitted(vendor), fitted(catalogue));
+    fn new(listed: ListedModel) -> Self {
         let mut sources = BTreeMap::from([("status".to_owned(), FieldSource::Vendor)]);
-        let sourced = &mut sources;
+        let told = &mut sources;
+        let tokens = |count| (1..=MAX_TOKENS).contains(&count).then_some(count);
+        let unrated = |capabilities: BTreeSet<_>| capabilities.into_iter().map(|capability| (capability, 0)).collect();
         Self {
-            name: told(sourced, "name", vendor.name, catalogue.name).unwrap_or_else(|| default_name(&model_id)),
-            description: told(sourced, "description", vendor.description, catalogue.description).unwrap_or_default(),
-            version: told(sourced, "version", vendor.version, catalogue.version).unwrap_or_default(),
-            model_type: told(sourced, "type", vendor.model_type, catalogue.model_type).unwrap_or(ModelType::Chat),
-            context_window: told(sourced, "context_window", vendor.context_window, catalogue.context_window),
-            max_output_tokens: told(
-                sourced,
-                "max_output_tokens",
-                vendor.max_output_tokens,
-                catalogue.max_output_tokens,
-            ),
-            pricing: told(sourced, "pricing", vendor.pricing, catalogue.pricing),
-            capabilities: told(sourced, "capabilities", vendor.capabilities, catalogue.capabilities)
-                .unwrap_or_default()
-                .into_iter()
-                .map(|capability| (capability, 0))
-                .collect(),
-            status: if deprecated { ModelStatus::Deprecated } else { ModelStatus::Available },
-            model_id,
+            name: take(told, "name", listed.name, |text| fitted(&text, NAME))
+                .unwrap_or_else(|| default_name(&listed.model_id)),
+            description: take(told, "description", listed.description, |text| fitted(&text, DESCRIPTION))
+                .unwrap_or_default(),
+            version: take(told, "version", listed.version, |text| fitted(&text, VERSION)).unwrap_or_default(),
+            model_type: take(told, "type", listed.model_type, Some).unwrap_or(ModelType::Chat),
+            context_window: take(told, "context_window", listed.context_window, tokens),
+            max_output_tokens: take(told, "max_output_tokens", listed.max_output_tokens, tokens),
+            pricing: take(told, "pricing", listed.pricing, |pricing| is_price(&pricing).then_some(pricing)),
+            capabilities: take(told, "capabilities", listed.capabilities, Some).map(unrated).unwrap_or_default(),
+            status: if listed.deprecated { ModelStatus::Deprecated } else { ModelStatus::Available },
+            model_id: listed.model_id,
             sources,
         }
     }
 }
 
-/// The vendor's value, else the catalogue's; notes which.
-fn told<T>(
+/// The value, if one is told that can be fitted to its limits; notes its source.
+fn take<T>(
     sources: &mut BTreeMap<String, FieldSource>,
     field: &str,
-    vendor: Option<T>,
-    catalogue: Option<T>,
+    told: Option<Sourced<T>>,
+    fit: impl FnOnce(T) -> Option<T>,
 ) -> Option<T> {
-    let source = if vendor.is_some() { FieldSource::Vendor } else { FieldSource::Catalogue };
-    let value = vendor.or(catalogue)?;
+    let Sourced { value, source } = told?;
+    let value = fit(value)?;
     sources.insert(field.to_owned(), source);
     Some(value)
 }
 
-/// The facts as far as they are within the limits.
-fn fitted(facts: Facts) -> Facts {
-    let tokens = |count: &i64| (1..=MAX_TOKENS).contains(count);
-    Facts {
-        name: facts.name.and_then(|text| fitted_text(&text, NAME)),
-        description: facts.description.and_then(|text| fitted_text(&text, DESCRIPTION)),
-        version: facts.version.and_then(|text| fitted_text(&text, VERSION)),
-        context_window: facts.context_window.filter(tokens),
-        max_output_tokens: facts.max_output_tokens.filter(tokens),
-        pricing: facts.pricing.filter(is_price),
-        ..facts
-    }
-}
-
 /// The text with blanks for control characters, cut to its limit; nothing if nothing is left.
-fn fitted_text(text: &str, limit: Text) -> Option<String> {
+fn fitted(text: &str, limit: Text) -> Option<String> {
     let plain = text.replace(char::is_control, " ");
     let cut: String = plain.trim().chars().take(limit.max).collect();
     let cut = cut.trim_end();
@@ -201,13 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn the_vendor_goes_before_the_catalogue_field_by_field() {
-        let mut model = ListedModel::named("m");
-        model.vendor.context_window = Some(1000);
-        model.catalogue.context_window = Some(2000);
-        model.catalogue.max_output_tokens = Some(100);
-        model.catalogue.capabilities = Some(BTreeSet::from([Capability::Vision]));
-        let entry = only(model);
+    fn every_told_field_keeps_its_source() {
+        let entry = only(ListedModel {
+            context_window: Some(Sourced::vendor(1000)),
+            max_output_tokens: Some(Sourced::catalogue(100)),
+            capabilities: Some(Sourced::catalogue(BTreeSet::from([Capability::Vision]))),
+            ..ListedModel::named("m")
+        });
         assert_eq!((entry.context_window, entry.max_output_tokens), (Some(1000), Some(100)));
         assert_eq!(entry.capabilities, BTreeMap::from([(Capability::Vision, 0)]));
         let sources: Vec<_> = entry.sources.iter().map(|(field, source)| (field.as_str(), source.name())).collect();
@@ -245,29 +233,23 @@ mod tests {
 
     #[test]
     fn values_beyond_the_limits_are_fitted_or_count_as_untold() {
-        let mut model = ListedModel::named("m");
         let price = |input| Pricing {
             input_per_1k: Some(Price::from_nanos(input)),
             output_per_1k: None,
             currency: "USD".into(),
         };
-        model.vendor = Facts {
-            name: Some(format!(" A\tmodel {}", "ä".repeat(200))),
-            description: Some("\n\n".into()),
-            context_window: Some(0),
-            max_output_tokens: Some(1 << 31),
-            pricing: Some(price(-1)),
-            ..Facts::default()
-        };
-        model.catalogue.context_window = Some(8192);
-        model.catalogue.pricing = Some(price(5));
-        let entry = only(model);
+        let entry = only(ListedModel {
+            name: Some(Sourced::vendor(format!(" A\tmodel {}", "ä".repeat(200)))),
+            description: Some(Sourced::vendor("\n\n".into())),
+            context_window: Some(Sourced::vendor(0)),
+            max_output_tokens: Some(Sourced::vendor(1 << 31)),
+            pricing: Some(Sourced::vendor(price(-1))),
+            ..ListedModel::named("m")
+        });
         assert!(entry.name.starts_with("A model ä"), "{}", entry.name);
         assert_eq!(entry.name.chars().count(), 100);
-        assert_eq!(entry.description, "");
-        assert!(!entry.sources.contains_key("description"));
-        assert_eq!((entry.context_window, entry.max_output_tokens), (Some(8192), None));
-        assert_eq!(entry.pricing, Some(price(5)));
-        assert_eq!(entry.sources.get("pricing"), Some(&FieldSource::Catalogue));
+        assert_eq!((entry.description.as_str(), entry.pricing), ("", None));
+        assert_eq!((entry.context_window, entry.max_output_tokens), (None, None));
+        assert_eq!(entry.sources.keys().collect::<Vec<_>>(), ["name", "status"]);
     }
 }
