@@ -1,5 +1,7 @@
 //! Credentials: the secrets of a provider, described without ever showing one.
 
+use std::time::Duration;
+
 use super::endpoint::Host;
 use super::id::{CredentialId, ProviderId};
 use super::meta::Meta;
@@ -7,11 +9,17 @@ use super::text::Text;
 use super::time::Timestamp;
 
 pub mod hosts;
+pub mod input;
+pub mod plan;
+pub mod rotation;
 
 pub const ALIAS: Text = Text::required(100);
 pub const DESCRIPTION: Text = Text::optional(1000);
 /// Not a promise of the API, a guard: longer lists are mistakes.
 pub const MAX_ALLOWED_HOSTS: usize = 100;
+pub const MIN_QUOTA: i64 = 1;
+/// Not a promise of the API, a guard: a secret that was rotated away should not stay for good.
+pub const MAX_GRACE_PERIOD: Duration = Duration::from_hours(366 * 24);
 
 /// Where a credential's secret may be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -113,6 +121,15 @@ impl Credential {
     #[must_use]
     pub fn is_usable(&self, now: Timestamp) -> bool {
         self.state(now, false) == CredentialState::Active
+    }
+
+    /// Whether this version of the secret can be read: 0 or the current one, or the one before in its grace period.
+    #[must_use]
+    pub fn is_readable(&self, version: i64, now: Timestamp) -> bool {
+        let before = version > 0 && self.secret_version.checked_sub(1) == Some(version);
+        version == 0
+            || version == self.secret_version
+            || (before && self.previous_secret_expire_time.is_some_and(|end| now < end))
     }
 }
 
