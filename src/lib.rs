@@ -10,3 +10,4 @@ pub mod secrets;
 pub mod snapshot;
 pub mod task;
 pub mod telemetry;
+pub mod wire;

@@ -1,0 +1,182 @@
+//! Credentials. Their secret is no part of these messages on the way out.
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use super::enums::{WireEnum as _, wire_enum};
+use super::meta::{message_with_meta, read_meta};
+use super::{WireError, enums, id, required, time};
+use crate::domain::credential::{
+    AllowedHosts, Credential, CredentialState, CredentialUsage, Quota, QuotaPeriod, QuotaUnit, Validation,
+    ValidationCause, ValidationStatus,
+};
+use crate::domain::endpoint::Host;
+use crate::proto::v1;
+use crate::proto::v1::Credential as Message;
+
+wire_enum!(CredentialState, v1::CredentialState {
+    Revoked => Revoked,
+    Disabled => Disabled,
+    Expired => Expired,
+    Exhausted => Exhausted,
+    Active => Active,
+});
+
+wire_enum!(QuotaUnit, v1::QuotaUnit { Requests => Requests, Tokens => Tokens });
+
+wire_enum!(QuotaPeriod, v1::QuotaPeriod { Total => Total, Day => Day, Month => Month });
+
+wire_enum!(ValidationStatus, v1::ValidationStatus {
+    Unknown => Unknown,
+    Valid => Valid,
+    Invalid => Invalid,
+    Unreachable => Unreachable,
+    Unsupported => Unsupported,
+});
+
+wire_enum!(ValidationCause, v1::ValidationCause {
+    BadKey => BadKey,
+    NoPermission => NoPermission,
+    NoCredit => NoCredit,
+    RateLimited => RateLimited,
+    Network => Network,
+    ServerError => ServerError,
+    UnexpectedAnswer => UnexpectedAnswer,
+    HostNotAllowed => HostNotAllowed,
+    NoEndpoint => NoEndpoint,
+    SecretUnreadable => SecretUnreadable,
+} or None);
+
+/// What is shown beside the configuration of a credential.
+#[derive(Debug, Clone, Copy)]
+pub struct Status<'a> {
+    /// As of now, see [`Credential::state`].
+    pub state: CredentialState,
+    pub decryptable: bool,
+    pub validation: Option<&'a Validation>,
+    pub usage: Option<&'a CredentialUsage>,
+}
+
+/// The configuration fields.
+#[must_use]
+pub fn config(credential: &Credential) -> Message {
+    message_with_meta!(Message, credential;
+        provider_id: Some(id::write(credential.provider_id.uuid())),
+        alias: Some(credential.alias.clone()),
+        description: Some(credential.description.clone()),
+        hint: credential.hint.clone(),
+        fingerprint: credential.fingerprint.clone(),
+        secret_version: credential.secret_version,
+        allowed_hosts: credential.allowed_hosts.hosts.iter().map(Host::to_string).collect(),
+        allowed_hosts_explicit: credential.allowed_hosts.explicit,
+        expire_time: credential.expire_time.map(time::write),
+        quota: credential.quota.as_ref().map(write_quota),
+        is_active: Some(credential.is_active),
+        revoke_time: credential.revoke_time.map(time::write),
+        rotate_time: credential.rotate_time.map(time::write),
+        previous_secret_expire_time: credential.previous_secret_expire_time.map(time::write),
+    )
+}
+
+fn write_quota(quota: &Quota) -> v1::CredentialQuota {
+    v1::CredentialQuota {
+        limit: Some(quota.limit),
+        unit: Some(quota.unit.number()),
+        period: Some(quota.period.number()),
+    }
+}
+
+#[must_use]
+pub fn config_bytes(credential: &Credential) -> Bytes {
+    config(credential).encode_to_vec().into()
+}
+
+/// The vendor's verdict; of a credential that was never validated: unknown.
+#[must_use]
+pub fn validation(validation: Option<&Validation>) -> v1::CredentialValidation {
+    let Some(validation) = validation else {
+        let status = ValidationStatus::Unknown.number();
+        return v1::CredentialValidation { status, ..v1::CredentialValidation::default() };
+    };
+    v1::CredentialValidation {
+        status: validation.status.number(),
+        cause: validation.cause.number(),
+        message: validation.message.clone(),
+        last_validate_time: validation.last_validate_time.map(time::write),
+        secret_version: validation.secret_version,
+    }
+}
+
+/// The usage; of a credential that was never used: zero.
+#[must_use]
+pub fn usage(usage: Option<&CredentialUsage>) -> v1::CredentialUsage {
+    usage.map_or_else(v1::CredentialUsage::default, |usage| v1::CredentialUsage {
+        used: usage.used,
+        window_start_time: usage.window_start_time.map(time::write),
+        total_requests: usage.total_requests,
+        total_failures: usage.total_failures,
+        total_tokens: usage.total_tokens,
+        last_use_time: usage.last_use_time.map(time::write),
+    })
+}
+
+/// The status fields.
+#[must_use]
+pub fn status(status: Status<'_>) -> Message {
+    with_status(Message::default(), status)
+}
+
+fn with_status(message: Message, status: Status<'_>) -> Message {
+    Message {
+        state: status.state.number(),
+        decryptable: status.decryptable,
+        validation: Some(validation(status.validation)),
+        usage: Some(usage(status.usage)),
+        ..message
+    }
+}
+
+#[must_use]
+pub fn status_bytes(shown: Status<'_>) -> Bytes {
+    status(shown).encode_to_vec().into()
+}
+
+#[must_use]
+pub fn full(credential: &Credential, status: Status<'_>) -> Message {
+    with_status(config(credential), status)
+}
+
+/// # Errors
+/// The field that this program would not have written so.
+pub fn read(message: Message) -> Result<Credential, WireError> {
+    let hosts: Result<Vec<_>, _> = message.allowed_hosts.iter().map(|host| Host::parse(host)).collect();
+    let hosts = hosts.map_err(|problem| WireError::at("credential.allowed_hosts", &problem))?;
+    Ok(Credential {
+        id: id::read("credential.id", &message.id)?,
+        provider_id: id::read("credential.provider_id", message.provider_id.as_deref().unwrap_or_default())?,
+        alias: required("credential.alias", message.alias)?,
+        description: required("credential.description", message.description)?,
+        hint: message.hint,
+        fingerprint: message.fingerprint,
+        secret_version: message.secret_version,
+        allowed_hosts: AllowedHosts::new(hosts, message.allowed_hosts_explicit),
+        expire_time: time::read("credential.expire_time", message.expire_time)?,
+        quota: message.quota.map(read_quota).transpose()?,
+        is_active: required("credential.is_active", message.is_active)?,
+        revoke_time: time::read("credential.revoke_time", message.revoke_time)?,
+        rotate_time: time::read("credential.rotate_time", message.rotate_time)?,
+        previous_secret_expire_time: time::read(
+            "credential.previous_secret_expire_time",
+            message.previous_secret_expire_time,
+        )?,
+        meta: read_meta!(message)?,
+    })
+}
+
+fn read_quota(quota: v1::CredentialQuota) -> Result<Quota, WireError> {
+    Ok(Quota {
+        limit: required("credential.quota.limit", quota.limit)?,
+        unit: enums::read("credential.quota.unit", quota.unit.unwrap_or_default())?,
+        period: enums::read("credential.quota.period", quota.period.unwrap_or_default())?,
+    })
+}
