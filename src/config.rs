@@ -157,6 +157,14 @@ pub struct Flags {
     pub set: Vec<(String, String)>,
 }
 
+/// Reads a duration as settings have them: `90d`.
+///
+/// # Errors
+/// What is expected instead.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    value::Value::parse(text)
+}
+
 /// Settings, and where each value comes from.
 pub struct Loaded {
     pub settings: Settings,

@@ -1,2 +1,7 @@
-//! The `modelward` binary.
-fn main() {}
+//! The `modelward` binary: parse, run, exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    modelward::cli::main()
+}

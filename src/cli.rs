@@ -1,0 +1,150 @@
+//! The command line: one file per noun. Data goes to stdout, everything else to stderr.
+//!
+//! Exit codes: 0 it worked, 1 it did not, 2 the command line is wrong. A failure is one line on stderr,
+//! `modelward: <problem>; <remedy>`.
+
+mod client;
+mod config;
+mod health;
+mod keys;
+mod migrate;
+mod output;
+mod serve;
+mod settings;
+mod table;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::ConfigError;
+
+/// Keeps the configuration of LLM providers (accounts, base URLs, keys, models) and serves it over gRPC
+#[derive(Parser)]
+#[command(name = "modelward", version, max_term_width = 110, arg_required_else_help = true, after_help = AFTER)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER: &str = "\
+Getting started:
+  modelward serve            starts a server with an embedded database, nothing else needed
+  modelward health           asks it how it is
+  modelward token create --name ci --role editor
+                             makes a token, with the admin token of the data directory
+  modelward config show      prints every setting with its value and its source
+
+Settings come from defaults, a TOML file (--config), variables MODELWARD_…, flags; the later wins.
+Exit codes: 0 it worked, 1 it did not, 2 the command line is wrong.";
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Migrate(migrate::Migrate),
+    #[command(subcommand)]
+    Config(config::Config),
+    #[command(subcommand)]
+    Token(token::Token),
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    Health(health::Health),
+}
+
+/// Parses the command line, runs the command and says how it went.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing can be told to somebody whose terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
+        }
+    };
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        match command {
+            Command::Serve(serve) => serve.run().await,
+            Command::Migrate(migrate) => migrate.run().await,
+            Command::Config(config) => config.run(),
+            Command::Token(token) => token.run().await,
+            Command::Keys(keys) => keys.run().await,
+            Command::Health(health) => health.run().await,
+        }
+    });
+    // A blocking call that hangs must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// A line per problem; settings may have several.
+fn report(error: &anyhow::Error) {
+    match error.downcast_ref::<ConfigError>() {
+        Some(problems) => problems.problems().iter().for_each(|problem| output::note(&format!("modelward: {problem}"))),
+        None => output::note(&format!("modelward: {}", format!("{error:#}").replace('\n', " "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_flag_is_explained() {
+        fn check(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            assert!(command.get_about().is_some(), "{path} has no explanation");
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{path} {} has no explanation", argument.get_id());
+            }
+            for sub in command.get_subcommands() {
+                check(sub, &path);
+            }
+        }
+        check(&Cli::command(), "");
+    }
+
+    #[test]
+    fn the_verbs_that_operators_were_promised_are_there() {
+        let lines = [
+            "modelward serve --data-dir d --database-url postgres://h/d --listen 127.0.0.1:1 --ops-listen 127.0.0.1:2",
+            "modelward serve --master-key-file k --bootstrap-token-file t --config c --log-format json",
+            "modelward migrate --status",
+            "modelward migrate --to 20260101000000",
+            "modelward config check --config c",
+            "modelward config show --set egress.allow_private=true",
+            "modelward token create --name n --role admin --role viewer --expires-in 30d",
+            "modelward token list --server http://127.0.0.1:1 --token-file f",
+            "modelward token revoke 0199d3c4-0000-7000-8000-000000000000",
+            "modelward token generate",
+            "modelward keys generate --id k2",
+            "modelward keys status",
+            "modelward keys rotate --to k2 --wait",
+            "modelward health --address http://127.0.0.1:1 --service modelward.writes",
+        ];
+        for line in lines {
+            if let Err(error) = Cli::try_parse_from(line.split(' ')) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+}

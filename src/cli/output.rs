@@ -1,0 +1,18 @@
+//! What goes where: data to stdout, all else to stderr. A reader that has gone away is no failure.
+
+use std::io::{self, ErrorKind, Write};
+
+/// Writes data to stdout.
+pub fn data(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Tells the operator something, on a line of its own.
+pub fn note(text: &str) {
+    // Nothing can be told to somebody whose terminal is gone.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
