@@ -13,6 +13,9 @@ use crate::domain::id::ProviderId;
 use crate::domain::mask::{Mask, Presence};
 use crate::domain::meta::{Labels, check_labels};
 
+#[cfg(test)]
+mod tests;
+
 /// The carried fields of a model; an empty list or map counts as not carried, and so does a message without carried
 /// fields.
 #[derive(Debug, Clone, Default, PartialEq)]

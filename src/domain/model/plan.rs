@@ -15,6 +15,9 @@ use crate::domain::plan::{Answer, Edit, Plan, PlanContext, changed_fields, check
 use crate::domain::revision::Revision;
 use crate::domain::view::View;
 
+#[cfg(test)]
+mod tests;
+
 /// Creates a model by hand, as the default of its type if `set_default`. The input was checked.
 ///
 /// # Errors

@@ -18,6 +18,8 @@ use crate::domain::revision::Revision;
 use crate::domain::view::View;
 
 mod listing;
+#[cfg(test)]
+mod tests;
 
 use listing::Entry;
 pub use listing::{ListedModel, Listing, Sourced};
