@@ -7,6 +7,8 @@ use uuid::Uuid;
 use super::revision::Revision;
 use super::time::Timestamp;
 
+pub mod plan;
+
 /// The configuration of the key ring: a single resource, changed by `RotateMasterKey`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keyring {

@@ -6,6 +6,9 @@ use super::revision::Revision;
 use super::text::Text;
 use super::time::Timestamp;
 
+pub mod input;
+pub mod plan;
+
 pub const NAME: Text = Text::required(100);
 
 /// A bearer token. Only a hash of its secret half is kept.

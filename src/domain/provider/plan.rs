@@ -196,3 +196,6 @@ fn check_name(provider: &Provider, view: &dyn View) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,9 @@ impl Default for MemoryView {
 
 impl MemoryView {
     /// Does what a plan says.
+    ///
+    /// # Panics
+    /// When an edit names no resource.
     pub fn apply(&mut self, plan: &Plan) {
         for edit in &plan.edits {
             match (&edit.before, &edit.after) {
@@ -209,6 +212,9 @@ impl World {
     }
 
     /// A new provider.
+    ///
+    /// # Panics
+    /// When the rules refuse it.
     pub fn provider(&mut self, name: &str, kind: ProviderKind) -> ProviderId {
         let input = ProviderInput { name: Some(name.into()), kind: Some(kind), ..ProviderInput::default() };
         let plan = self.write(|view, context| crate::domain::provider::plan::create(&input, view, context)).unwrap();
@@ -217,6 +223,9 @@ impl World {
 }
 
 /// The resource that a plan answers with.
+///
+/// # Panics
+/// When it answers with none.
 pub fn answered(plan: &Plan) -> Resource {
     match &plan.answer {
         Answer::Resource(resource) => resource.clone(),

@@ -1,3 +1,5 @@
+//! The rules for credentials, one by one.
+
 use super::*;
 use crate::domain::credential::input::{
     FIXED, QuotaInput, SETTABLE, check_grace_period, check_hosts, check_secret, refuse_masked,

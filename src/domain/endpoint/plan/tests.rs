@@ -1,3 +1,5 @@
+//! The rules for endpoints, one by one.
+
 use std::time::Duration;
 
 use super::*;
@@ -306,13 +308,13 @@ fn without_a_mask_a_carried_policy_changes_its_carried_fields_alone() {
     let given = HealthCheckInput { unhealthy_threshold: five, ..HealthCheckInput::default() };
     let first = EndpointInput { health_check: given, ..input(provider, "a") };
     let first = endpoint(&answered(&add_with(&mut world, &first, false).unwrap()));
-    let minute = Some(Duration::from_mins(1));
-    let interval = HealthCheckInput { interval: minute, ..HealthCheckInput::default() };
+    let minute = Duration::from_mins(1);
+    let interval = HealthCheckInput { interval: Some(minute), ..HealthCheckInput::default() };
     let carried = EndpointInput { health_check: interval, ..EndpointInput::default() };
     let after = changed_endpoint(change(&mut world, first.id, &carried, &[]));
-    assert_eq!((after.health_check.interval, after.health_check.unhealthy_threshold), (minute.unwrap(), 5));
+    assert_eq!((after.health_check.interval, after.health_check.unhealthy_threshold), (minute, 5));
     let after = changed_endpoint(change(&mut world, first.id, &carried, &["health_check"]));
-    assert_eq!((after.health_check.interval, after.health_check.unhealthy_threshold), (minute.unwrap(), 3));
+    assert_eq!((after.health_check.interval, after.health_check.unhealthy_threshold), (minute, 3));
 }
 
 #[test]
