@@ -1,4 +1,7 @@
-//! Compiles `proto/` without protoc: messages, servers and clients, and the two descriptor sets that the program embeds.
+//! Compiles `proto/` without protoc: messages, clients and servers, and the two descriptor sets that the program embeds.
+//!
+//! The servers are compiled apart, into `server/`: their lists answer with a page of items that are encoded already
+//! (`wire::page::RawPage`), while clients and tests see the declared messages.
 //!
 //! `descriptor.bin` holds every file with its comments. `reflection.bin` leaves out the internal packages, because
 //! reflection serves it.
@@ -19,6 +22,15 @@ const INTERNAL: &str = "modelward.storage";
 const SECRET_MESSAGES: [&str; 2] = [".modelward.v1.CredentialSecret", ".modelward.v1.CreateTokenResponse"];
 
 #[expect(clippy::disallowed_methods, reason = "Cargo tells a build script by its environment")]
+/// Lists of resources whose encodings are kept: their answers have the same numbers for the same fields.
+const RAW_PAGES: [&str; 5] = [
+    ".modelward.v1.ListProvidersResponse",
+    ".modelward.v1.ListEndpointsResponse",
+    ".modelward.v1.ListCredentialsResponse",
+    ".modelward.v1.ListModelsResponse",
+    ".modelward.v1.ListModelsByCapabilityResponse",
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     for input in ["build.rs", "proto", "migrations"] {
         println!("cargo:rerun-if-changed={input}");
@@ -38,8 +50,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         .btree_map(".")
         .bytes(".")
         .skip_debug(SECRET_MESSAGES)
+        .build_server(false)
         .emit_rerun_if_changed(false)
         .compile_fds(all)?;
+
+    let servers = out.join("server");
+    fs::create_dir_all(&servers)?;
+    RAW_PAGES
+        .into_iter()
+        .fold(tonic_prost_build::configure(), |builder, answer| {
+            builder.extern_path(answer, "crate::wire::page::RawPage")
+        })
+        .extern_path(".modelward.v1", "crate::proto::v1")
+        .build_client(false)
+        .out_dir(servers)
+        .emit_rerun_if_changed(false)
+        .compile_fds(public)?;
     Ok(())
 }
 

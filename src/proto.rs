@@ -1,13 +1,20 @@
 //! Generated code, and nothing else but the `Debug` of messages with plain secrets, which never shows them.
 //!
-//! The modules nest like the packages: `modelward.v1` is [`v1`], `modelward.storage.v1` is [`storage::v1`].
+//! The modules nest like the packages: `modelward.v1` is [`v1`], `modelward.storage.v1` is [`storage::v1`]. The servers
+//! of `modelward.v1` stand apart in [`server`], because their lists answer with encoded items.
 
 use std::fmt;
 
-/// The public API: package `modelward.v1`.
+/// The public API, messages and clients: package `modelward.v1`.
 #[allow(clippy::all, clippy::pedantic, rustdoc::all, missing_docs, reason = "generated code")]
 pub mod v1 {
     tonic::include_proto!("modelward.v1");
+}
+
+/// The servers of the public API.
+#[allow(clippy::all, clippy::pedantic, rustdoc::all, missing_docs, reason = "generated code")]
+pub mod server {
+    include!(concat!(env!("OUT_DIR"), "/server/modelward.v1.rs"));
 }
 
 /// What is stored or handed out as opaque bytes; never served.

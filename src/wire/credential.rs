@@ -1,4 +1,7 @@
-//! Credentials. Their secret is no part of these messages on the way out.
+//! Credentials. Their secret is no part of these messages on the way out; where a method hands one out, it is a field
+//! of its own.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -6,11 +9,14 @@ use prost::Message as _;
 use super::enums::{WireEnum as _, wire_enum};
 use super::meta::{message_with_meta, read_meta};
 use super::{WireError, enums, id, required, time};
+use crate::domain::Violations;
+use crate::domain::credential::input::{CredentialInput, QuotaInput};
 use crate::domain::credential::{
     AllowedHosts, Credential, CredentialState, CredentialUsage, Quota, QuotaPeriod, QuotaUnit, Validation,
     ValidationCause, ValidationStatus,
 };
 use crate::domain::endpoint::Host;
+use crate::domain::secret::{CredentialSecret, SecretText};
 use crate::proto::v1;
 use crate::proto::v1::Credential as Message;
 
@@ -179,4 +185,54 @@ fn read_quota(quota: v1::CredentialQuota) -> Result<Quota, WireError> {
         unit: enums::read("credential.quota.unit", quota.unit.unwrap_or_default())?,
         period: enums::read("credential.quota.period", quota.period.unwrap_or_default())?,
     })
+}
+
+/// Reads what a caller sent at `field`. Fields that nobody sets are ignored; `deny_all_hosts` is a field of the
+/// request and stays false.
+pub fn input(message: Message, field: &str, violations: &mut Violations) -> CredentialInput {
+    let path = |name: &str| format!("{field}.{name}");
+    CredentialInput {
+        provider_id: id::input(&path("provider_id"), message.provider_id.as_deref(), violations),
+        alias: message.alias,
+        description: message.description,
+        secret: message.secret.map(|secret| Arc::new(read_secret(secret))),
+        allowed_hosts: message.allowed_hosts,
+        deny_all_hosts: false,
+        expire_time: time::input(&path("expire_time"), message.expire_time, violations),
+        quota: message.quota.map(|quota| quota_input(quota, &path("quota"), violations)),
+        is_active: message.is_active,
+        labels: message.labels,
+    }
+}
+
+fn quota_input(quota: v1::CredentialQuota, field: &str, violations: &mut Violations) -> QuotaInput {
+    QuotaInput {
+        limit: quota.limit,
+        unit: enums::input(&format!("{field}.unit"), quota.unit, violations),
+        period: enums::input(&format!("{field}.period"), quota.period, violations),
+    }
+}
+
+/// Takes a secret that a caller sent into text that is wiped. An empty field holds no secret.
+#[must_use]
+pub fn read_secret(message: v1::CredentialSecret) -> CredentialSecret {
+    let text = |text: Option<String>| text.filter(|text| !text.is_empty()).map(SecretText::new);
+    CredentialSecret {
+        api_key: text(message.api_key),
+        secret_key: text(message.secret_key),
+        access_token: text(message.access_token),
+        session_token: text(message.session_token),
+    }
+}
+
+/// The plain secret, for the methods that hand it out.
+#[must_use]
+pub fn secret(secret: &CredentialSecret) -> v1::CredentialSecret {
+    let text = |text: &Option<SecretText>| text.as_ref().map(|text| text.expose().to_owned());
+    v1::CredentialSecret {
+        api_key: text(&secret.api_key),
+        secret_key: text(&secret.secret_key),
+        access_token: text(&secret.access_token),
+        session_token: text(&secret.session_token),
+    }
 }

@@ -6,6 +6,8 @@ use prost::Message as _;
 use super::enums::{WireEnum as _, wire_enum};
 use super::meta::{message_with_meta, read_meta};
 use super::{WireError, duration, id, number, required, time};
+use crate::domain::Violations;
+use crate::domain::endpoint::input::{EndpointInput, HealthCheckInput, RetryInput};
 use crate::domain::endpoint::{BaseUrl, Endpoint, HealthCheckPolicy, RetryPolicy};
 use crate::domain::health::{EndpointHealth, HealthCause, HealthStatus};
 use crate::proto::v1;
@@ -152,4 +154,45 @@ fn read_check(check: v1::HealthCheckPolicy) -> Result<HealthCheckPolicy, WireErr
         degraded_latency: duration::read("endpoint.health_check.degraded_latency", check.degraded_latency)?,
         path: required("endpoint.health_check.path", check.path)?,
     })
+}
+
+/// Reads what a caller sent at `field`. Fields that nobody sets are ignored.
+pub fn input(message: Message, field: &str, violations: &mut Violations) -> EndpointInput {
+    let path = |name: &str| format!("{field}.{name}");
+    EndpointInput {
+        provider_id: id::input(&path("provider_id"), message.provider_id.as_deref(), violations),
+        name: message.name,
+        base_url: message.base_url,
+        api_version: message.api_version,
+        region: message.region,
+        connect_timeout: duration::input(&path("connect_timeout"), message.connect_timeout, violations),
+        read_timeout: duration::input(&path("read_timeout"), message.read_timeout, violations),
+        retry: retry_input(message.retry.unwrap_or_default(), &path("retry"), violations),
+        is_active: message.is_active,
+        priority: message.priority,
+        weight: message.weight,
+        health_check: check_input(message.health_check.unwrap_or_default(), &path("health_check"), violations),
+        labels: message.labels,
+    }
+}
+
+fn retry_input(message: v1::RetryPolicy, field: &str, violations: &mut Violations) -> RetryInput {
+    RetryInput {
+        max_attempts: message.max_attempts,
+        initial_backoff: duration::input(&format!("{field}.initial_backoff"), message.initial_backoff, violations),
+        max_backoff: duration::input(&format!("{field}.max_backoff"), message.max_backoff, violations),
+    }
+}
+
+fn check_input(message: v1::HealthCheckPolicy, field: &str, violations: &mut Violations) -> HealthCheckInput {
+    let mut span = |name: &str, value| duration::input(&format!("{field}.{name}"), value, violations);
+    HealthCheckInput {
+        enabled: message.enabled,
+        interval: span("interval", message.interval),
+        timeout: span("timeout", message.timeout),
+        unhealthy_threshold: message.unhealthy_threshold,
+        healthy_threshold: message.healthy_threshold,
+        degraded_latency: span("degraded_latency", message.degraded_latency),
+        path: message.path,
+    }
 }

@@ -48,6 +48,11 @@ macro_rules! wire_enum {
 }
 pub(crate) use wire_enum;
 
+/// The number of a value.
+pub fn write<T: WireEnum>(value: T) -> i32 {
+    value.number()
+}
+
 /// What a caller said in a settable field. 0, sent in so many words, is no value.
 pub fn input<T: WireEnum>(field: &str, number: Option<i32>, violations: &mut Violations) -> Option<T> {
     let number = number?;

@@ -8,6 +8,8 @@ use prost::Message as _;
 use super::enums::{WireEnum as _, wire_enum};
 use super::meta::{message_with_meta, read_meta};
 use super::{WireError, duration, enums, id, number, required, time};
+use crate::domain::Violations;
+use crate::domain::model::input::{CapabilityInput, ModelInput, PricingInput};
 use crate::domain::model::{
     Availability, AvailabilityCause, AvailabilityStatus, Capability, FieldSource, Model, ModelSource, ModelStatus,
     ModelType, ModelUsage, Price, Pricing, Score,
@@ -204,4 +206,44 @@ fn read_capability(message: &v1::ModelCapability) -> Result<(Capability, Score),
 fn read_sources(sources: BTreeMap<String, i32>) -> Result<BTreeMap<String, FieldSource>, WireError> {
     let read = |(field, number)| Ok((field, enums::read("model.field_sources", number)?));
     sources.into_iter().map(read).collect()
+}
+
+/// Reads what a caller sent at `field`. Fields that nobody sets are ignored.
+pub fn input(message: Message, field: &str, violations: &mut Violations) -> ModelInput {
+    let path = |name: &str| format!("{field}.{name}");
+    let pricing = message.pricing.unwrap_or_default();
+    let given = message.default_parameters.unwrap_or_default();
+    ModelInput {
+        provider_id: id::input(&path("provider_id"), message.provider_id.as_deref(), violations),
+        model_id: message.model_id,
+        name: message.name,
+        description: message.description,
+        version: message.version,
+        model_type: enums::input(&path("type"), message.r#type, violations),
+        context_window: message.context_window.map(i64::from),
+        max_output_tokens: message.max_output_tokens.map(i64::from),
+        pricing: PricingInput {
+            input_per_1k: pricing.input_per_1k,
+            output_per_1k: pricing.output_per_1k,
+            currency: pricing.currency,
+        },
+        capabilities: capabilities_input(&message.capabilities, &path("capabilities"), violations),
+        recommended_uses: message.recommended_uses,
+        default_parameters: parameters::input(given, &path("default_parameters"), violations),
+        is_active: message.is_active,
+        status: enums::input(&path("status"), message.status, violations),
+        labels: message.labels,
+    }
+}
+
+fn capabilities_input(
+    messages: &[v1::ModelCapability],
+    field: &str,
+    violations: &mut Violations,
+) -> Vec<CapabilityInput> {
+    let read = |(place, message): (usize, &v1::ModelCapability)| CapabilityInput {
+        capability: enums::input(&format!("{field}[{place}].capability"), message.capability, violations),
+        score: message.score,
+    };
+    messages.iter().enumerate().map(read).collect()
 }

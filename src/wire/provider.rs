@@ -6,6 +6,8 @@ use prost::Message as _;
 use super::enums::{WireEnum as _, wire_enum};
 use super::meta::{message_with_meta, read_meta};
 use super::{WireError, duration, enums, id, number, required, time};
+use crate::domain::Violations;
+use crate::domain::provider::input::ProviderInput;
 use crate::domain::provider::{Provider, ProviderKind, SyncPolicy, SyncResult, SyncStatus};
 use crate::proto::v1;
 use crate::proto::v1::Provider as Message;
@@ -100,4 +102,18 @@ pub fn read(message: Message) -> Result<Provider, WireError> {
         purge_time: time::read("provider.purge_time", message.purge_time)?,
         meta: read_meta!(message)?,
     })
+}
+
+/// Reads what a caller sent at `field`. Fields that nobody sets are ignored.
+pub fn input(message: Message, field: &str, violations: &mut Violations) -> ProviderInput {
+    let policy = message.sync_policy.unwrap_or_default();
+    ProviderInput {
+        name: message.name,
+        kind: enums::input(&format!("{field}.kind"), message.kind, violations),
+        description: message.description,
+        is_active: message.is_active,
+        sync_enabled: policy.enabled,
+        sync_interval: duration::input(&format!("{field}.sync_policy.interval"), policy.interval, violations),
+        labels: message.labels,
+    }
 }

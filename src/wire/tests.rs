@@ -1,6 +1,8 @@
 //! What holds for every resource alike.
 
 use proptest::prelude::*;
+mod input;
+
 use prost::Message as _;
 
 use super::{arbitrary, credential, endpoint, keyring, model, provider, token};

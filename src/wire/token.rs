@@ -2,7 +2,7 @@
 
 use super::enums::{WireEnum as _, wire_enum};
 use super::{WireError, enums, id, time};
-use crate::domain::{Revision, Role, Timestamp, token::Token};
+use crate::domain::{Revision, Role, Roles, Timestamp, Violations, token::Token};
 use crate::proto::v1;
 use crate::proto::v1::Token as Message;
 
@@ -43,4 +43,9 @@ pub fn read(message: Message, secret_hash: [u8; 32]) -> Result<Token, WireError>
         revoke_time: time::read("token.revoke_time", message.revoke_time)?,
         secret_hash,
     })
+}
+
+/// Reads the roles that a caller wants for a token.
+pub fn roles(field: &str, numbers: &[i32], violations: &mut Violations) -> Roles {
+    enums::list(field, numbers, violations).into_iter().collect()
 }

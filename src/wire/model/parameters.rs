@@ -4,6 +4,7 @@
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::{Map, Number, Value as Json};
 
+use crate::domain::Violations;
 use crate::domain::model::ModelParameters;
 use crate::proto::v1::ModelParameters as Message;
 use crate::wire::{WireError, number};
@@ -24,16 +25,36 @@ pub fn write(parameters: &ModelParameters) -> Message {
 /// # Errors
 /// The field that this program would not have written so.
 pub fn read(message: Message) -> Result<ModelParameters, WireError> {
+    let (parameters, problem) = take(message);
+    match problem {
+        Some(problem) => Err(WireError::at("default_parameters.extra", problem)),
+        None => Ok(parameters),
+    }
+}
+
+/// Reads what a caller sent at `field`.
+pub fn input(message: Message, field: &str, violations: &mut Violations) -> ModelParameters {
+    let (parameters, problem) = take(message);
+    if let Some(problem) = problem {
+        violations.add(format!("{field}.extra"), problem);
+    }
+    parameters
+}
+
+/// The parameters, and what is wrong with `extra`, which is left out then.
+fn take(message: Message) -> (ModelParameters, Option<&'static str>) {
     let extra = message.extra.map(read_object).transpose();
-    Ok(ModelParameters {
+    let problem = extra.as_ref().err().copied();
+    let parameters = ModelParameters {
         temperature: message.temperature,
         top_p: message.top_p,
         max_tokens: message.max_tokens.map(i64::from),
         frequency_penalty: message.frequency_penalty,
         presence_penalty: message.presence_penalty,
         stop: message.stop,
-        extra: extra.map_err(|problem| WireError::at("default_parameters.extra", problem))?,
-    })
+        extra: extra.unwrap_or_default(),
+    };
+    (parameters, problem)
 }
 
 fn write_object(object: &Map<String, Json>) -> Struct {
@@ -53,8 +74,7 @@ fn write_json(json: &Json) -> Value {
     Value { kind: Some(kind) }
 }
 
-/// Reads a JSON object.
-pub(super) fn read_object(object: Struct) -> Result<Map<String, Json>, &'static str> {
+fn read_object(object: Struct) -> Result<Map<String, Json>, &'static str> {
     object.fields.into_iter().map(|(key, value)| Ok((key, read_json(value)?))).collect()
 }
 
@@ -79,4 +99,31 @@ fn read_number(number: f64) -> Option<Number> {
         return Some(Number::from(number as i64));
     }
     Number::from_f64(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extra(kind: Option<Kind>) -> Message {
+        let fields = [("k".to_owned(), Value { kind })].into();
+        Message { extra: Some(Struct { fields }), ..Message::default() }
+    }
+
+    #[test]
+    fn whole_numbers_stay_whole() {
+        for (sent, kept) in [(1.0, "1"), (-0.0, "0"), (0.5, "0.5"), (1e17, "100000000000000000"), (1e300, "1e+300")] {
+            let parameters = read(extra(Some(Kind::NumberValue(sent)))).unwrap();
+            assert_eq!(parameters.extra.unwrap().get("k").unwrap().to_string(), kept);
+        }
+    }
+
+    #[test]
+    fn what_json_has_not_is_a_violation_of_extra() {
+        for bad in [None, Some(Kind::NumberValue(f64::NAN)), Some(Kind::NumberValue(f64::INFINITY))] {
+            let mut violations = Violations::default();
+            assert_eq!(input(extra(bad), "p", &mut violations).extra, None);
+            assert!(violations.into_result().unwrap_err().to_string().starts_with("p.extra: "));
+        }
+    }
 }

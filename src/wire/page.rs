@@ -1,0 +1,5 @@
+//! Pages of lists, put together from encodings that are kept.
+
+mod raw;
+
+pub use raw::{RawItem, RawPage};
