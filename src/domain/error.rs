@@ -18,13 +18,20 @@ pub struct Violation {
     pub description: String,
 }
 
-/// The violations of one request, gathered so that a caller learns all of them at once.
+/// More than any honest request has. A caller who sends a megabyte of bad labels need not get one back.
+const MAX_VIOLATIONS: usize = 100;
+
+/// The violations of one request, gathered so that a caller learns all of them at once: one for each bad field, the
+/// first that was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Violations(Vec<Violation>);
 
 impl Violations {
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        self.0.push(Violation { field: field.into(), description: description.into() });
+        let field = field.into();
+        if self.0.len() < MAX_VIOLATIONS && self.0.iter().all(|known| known.field != field) {
+            self.0.push(Violation { field, description: description.into() });
+        }
     }
 
     #[must_use]
@@ -196,5 +203,29 @@ impl Error {
             Self::SecretUnreadable { .. } => "SECRET_UNREADABLE",
             Self::Internal { .. } => "INTERNAL",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gathered(fields: impl Iterator<Item = String>) -> Vec<Violation> {
+        let mut violations = Violations::default();
+        (0..).zip(fields).for_each(|(place, field)| violations.add(field, format!("problem {place}")));
+        violations.0
+    }
+
+    #[test]
+    fn a_field_is_told_once_with_what_was_found_first() {
+        let found = gathered(["a", "b", "a"].into_iter().map(Into::into));
+        let expected = [("a", "problem 0"), ("b", "problem 1")]
+            .map(|(field, problem)| Violation { field: field.into(), description: problem.into() });
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn endless_violations_end() {
+        assert_eq!(gathered((0..10_000).map(|place| format!("labels[{place}]"))).len(), MAX_VIOLATIONS);
     }
 }

@@ -144,7 +144,6 @@ fn every_wrong_field_of_a_credential_is_named_at_once_and_no_secret_is_quoted() 
         "credential.description",
         "credential.secret.api_key",
         "credential.secret.secret_key",
-        "credential.secret.secret_key",
         "credential.secret.access_token",
         "credential.secret.session_token",
         "credential.allowed_hosts[1]",
