@@ -1,0 +1,34 @@
+# What CI runs, as it stands. `just` alone lists the recipes.
+
+default:
+    @just --list
+
+# Formatting is as rustfmt.toml says.
+fmt:
+    cargo fmt --all --check
+
+# Every warning is an error.
+lint:
+    cargo clippy --locked --all-targets -- -D warnings
+
+# All tests; PostgreSQL's too where a server can be started.
+test:
+    cargo test --locked
+
+# Licences, bans, sources; advisories need the network.
+deny:
+    cargo deny --locked check bans licenses sources
+    cargo deny --locked check advisories
+
+# The documentation builds without a warning.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+# Benchmarks, as ratios.
+bench:
+    cargo bench --locked
+
+# The chart is sound and renders.
+helm:
+    helm lint helm/modelward --set masterKeys.existingSecret=keys
+    helm template modelward helm/modelward > /dev/null
