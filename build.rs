@@ -21,7 +21,6 @@ const INTERNAL: &str = "modelward.storage";
 /// Messages with a plain secret of their own; `src/proto.rs` writes their `Debug` by hand.
 const SECRET_MESSAGES: [&str; 2] = [".modelward.v1.CredentialSecret", ".modelward.v1.CreateTokenResponse"];
 
-#[expect(clippy::disallowed_methods, reason = "Cargo tells a build script by its environment")]
 /// Lists of resources whose encodings are kept: their answers have the same numbers for the same fields.
 const RAW_PAGES: [&str; 5] = [
     ".modelward.v1.ListProvidersResponse",
@@ -31,6 +30,7 @@ const RAW_PAGES: [&str; 5] = [
     ".modelward.v1.ListModelsByCapabilityResponse",
 ];
 
+#[expect(clippy::disallowed_methods, reason = "Cargo tells a build script by its environment")]
 fn main() -> Result<(), Box<dyn Error>> {
     for input in ["build.rs", "proto", "migrations"] {
         println!("cargo:rerun-if-changed={input}");
