@@ -3,6 +3,7 @@
 //! Imports go one way: `domain` ← {`secrets`, `adapter`, `snapshot`, `store`} ← `wire` ← {`changes`, `routing`} ←
 //! `control` ← {`auth`, `health`} ← `service` ← `app`. A test reads the `use` lines and enforces it.
 
+pub mod adapter;
 pub mod cli;
 pub mod config;
 pub mod domain;

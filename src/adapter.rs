@@ -1,0 +1,137 @@
+//! Vendors: one adapter per kind of provider, and the one guarded client through which all of them speak.
+//!
+//! An adapter answers four questions. `probe`: is an endpoint alive (no credential, no tokens spent)? `validate`: what
+//! does the vendor say about a key? `list_models`: what does it offer? `test_model`: does one model answer? Verdicts
+//! are values, not errors; only a list that cannot be had is an error.
+//!
+//! Invariant: every connection that leaves this server is opened by [`Client`], and a secret leaves it only as part of
+//! an [`Authority`]. To add a vendor: a file with an [`Adapter`], and its line in [`for_kind`].
+
+mod address;
+mod answer;
+mod catalogue;
+mod client;
+mod connection;
+mod descriptor;
+mod dial;
+mod fault;
+mod listed;
+mod location;
+mod meaning;
+mod ollama;
+mod openai;
+mod plain;
+mod pool;
+mod probe;
+mod redact;
+mod request;
+mod retry;
+mod target;
+mod tls;
+mod vendor_error;
+mod verdict;
+
+pub use address::{AddressClass, Reach, classify};
+pub use catalogue::{Catalogue, CatalogueError, Entry};
+pub use client::{Client, ClientConfig};
+pub use descriptor::{Descriptor, SecretField};
+pub use dial::{Pending, Resolve, SystemResolver};
+pub use fault::{CallError, CallErrorKind};
+pub use listed::{ListedModel, Sourced};
+pub use meaning::Meaning;
+pub use request::Authority;
+pub use target::Target;
+pub use tls::SetupError;
+pub use verdict::{KeyVerdict, ModelVerdict};
+
+use crate::domain::endpoint::Endpoint;
+use crate::domain::health::Evidence;
+use crate::domain::model::ModelType;
+use crate::domain::provider::ProviderKind;
+
+/// The model that a test is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subject<'a> {
+    /// The vendor's identifier.
+    pub model_id: &'a str,
+    pub model_type: ModelType,
+}
+
+/// What a kind of provider can be asked. A call that a kind does not have answers so by itself.
+pub trait Adapter: Send + Sync {
+    fn descriptor(&self) -> Descriptor;
+
+    /// Whether an endpoint is alive, within its health check's timeout.
+    fn probe<'a>(&'a self, client: &'a Client, endpoint: &'a Endpoint) -> Pending<'a, Evidence> {
+        Box::pin(probe::probe(client, self.descriptor().kind, endpoint))
+    }
+
+    /// What the vendor says about the target's key.
+    fn validate<'a>(&'a self, client: &'a Client, target: &'a Target<'a>) -> Pending<'a, KeyVerdict> {
+        let _ = (client, target);
+        Box::pin(async { KeyVerdict::unsupported() })
+    }
+
+    /// What the vendor offers, completed from the catalogue; one entry per id, sorted by it.
+    fn list_models<'a>(
+        &'a self,
+        client: &'a Client,
+        catalogue: &'a Catalogue,
+        target: &'a Target<'a>,
+    ) -> Pending<'a, Result<Vec<ListedModel>, CallError>> {
+        let _ = (client, catalogue, target);
+        Box::pin(async { Err(self.lacks("SyncModels")) })
+    }
+
+    /// Whether the model answers one minimal request. The only error is that the kind has no such call.
+    fn test_model<'a>(
+        &'a self,
+        client: &'a Client,
+        target: &'a Target<'a>,
+        subject: Subject<'a>,
+    ) -> Pending<'a, Result<ModelVerdict, CallError>> {
+        let _ = (client, target, subject);
+        Box::pin(async { Err(self.lacks("TestModel")) })
+    }
+
+    /// The error of a call that this kind does not have.
+    fn lacks(&self, call: &'static str) -> CallError {
+        let kind = self.descriptor().kind.name();
+        CallError::new(
+            CallErrorKind::Unsupported { kind, call },
+            format!("providers of the kind {kind} have no {call}"),
+        )
+    }
+}
+
+/// The adapter of a kind.
+#[must_use]
+pub fn for_kind(kind: ProviderKind) -> &'static dyn Adapter {
+    match kind {
+        ProviderKind::OpenAi => &openai::OPENAI,
+        ProviderKind::OpenAiCompatible => &openai::COMPATIBLE,
+        ProviderKind::Vllm => &openai::VLLM,
+        ProviderKind::Ollama => &ollama::Ollama,
+        ProviderKind::Anthropic => &plain::ANTHROPIC,
+        ProviderKind::AwsBedrock => &plain::AWS_BEDROCK,
+        ProviderKind::AzureOpenAi => &plain::AZURE_OPENAI,
+        ProviderKind::Tongyi => &plain::TONGYI,
+        ProviderKind::Baidu => &plain::BAIDU,
+        ProviderKind::DeepSeek => &plain::DEEPSEEK,
+        ProviderKind::Doubao => &plain::DOUBAO,
+        ProviderKind::Zhipu => &plain::ZHIPU,
+        ProviderKind::Moonshot => &plain::MOONSHOT,
+        ProviderKind::Gemini => &plain::GEMINI,
+        ProviderKind::Mistral => &plain::MISTRAL,
+    }
+}
+
+/// What there is to know about every kind, in the order of the kinds.
+pub fn descriptors() -> impl Iterator<Item = Descriptor> {
+    ProviderKind::ALL.into_iter().map(|kind| for_kind(kind).descriptor())
+}
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

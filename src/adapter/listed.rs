@@ -1,0 +1,120 @@
+//! A model as a vendor lists it, each field with where its value came from.
+//!
+//! Invariant: what is not known stays absent. The vendor's word comes first, then the catalogue's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::catalogue::{Catalogue, Entry};
+use crate::domain::Violations;
+use crate::domain::model::{Capability, FieldSource, ModelType, Pricing, VENDOR_ID};
+use crate::domain::provider::ProviderKind;
+use crate::domain::text::Text;
+
+/// A value and who says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sourced<T> {
+    pub value: T,
+    pub source: FieldSource,
+}
+
+impl<T> Sourced<T> {
+    pub(super) const fn vendor(value: T) -> Self {
+        Self { value, source: FieldSource::Vendor }
+    }
+
+    const fn catalogue(value: T) -> Self {
+        Self { value, source: FieldSource::Catalogue }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedModel {
+    /// The vendor's identifier.
+    pub model_id: String,
+    pub name: Option<Sourced<String>>,
+    pub description: Option<Sourced<String>>,
+    pub version: Option<Sourced<String>>,
+    pub model_type: Option<Sourced<ModelType>>,
+    pub context_window: Option<Sourced<i64>>,
+    pub max_output_tokens: Option<Sourced<i64>>,
+    pub pricing: Option<Sourced<Pricing>>,
+    pub capabilities: Option<Sourced<BTreeSet<Capability>>>,
+    /// The vendor says that it will go, or is gone.
+    pub deprecated: bool,
+}
+
+impl ListedModel {
+    /// A model of which only the id is known; none, if the id is not one that a model can have.
+    pub(super) fn new(model_id: &str) -> Option<Self> {
+        fits(VENDOR_ID, model_id).then(|| Self {
+            model_id: model_id.to_owned(),
+            name: None,
+            description: None,
+            version: None,
+            model_type: None,
+            context_window: None,
+            max_output_tokens: None,
+            pricing: None,
+            capabilities: None,
+            deprecated: false,
+        })
+    }
+
+    /// Takes what the vendor says about capabilities, if it says anything.
+    pub(super) fn tell_capabilities(&mut self, told: impl IntoIterator<Item = Capability>) {
+        let told: BTreeSet<_> = told.into_iter().collect();
+        if !told.is_empty() {
+            let known = self.capabilities.get_or_insert_with(|| Sourced::vendor(BTreeSet::new()));
+            known.value.extend(told);
+        }
+    }
+
+    /// Takes from the catalogue what the vendor left open. A vendor that names some capabilities rarely names all,
+    /// so the catalogue's are added to them.
+    fn complete(&mut self, entry: &Entry) {
+        fill(&mut self.model_type, Some(entry.model_type));
+        fill(&mut self.context_window, entry.context_window);
+        fill(&mut self.max_output_tokens, entry.max_output_tokens);
+        fill(&mut self.pricing, entry.pricing());
+        match &mut self.capabilities {
+            Some(told) => told.value.extend(entry.capabilities.iter().copied()),
+            None if !entry.capabilities.is_empty() => {
+                self.capabilities = Some(Sourced::catalogue(entry.capabilities.iter().copied().collect()));
+            }
+            None => {}
+        }
+    }
+}
+
+fn fill<T>(field: &mut Option<Sourced<T>>, value: Option<T>) {
+    if field.is_none() {
+        *field = value.map(Sourced::catalogue);
+    }
+}
+
+/// Whether a vendor's text may become a field as it is.
+pub(super) fn fits(rule: Text, value: &str) -> bool {
+    let mut violations = Violations::default();
+    rule.check("", value, &mut violations);
+    violations.is_empty()
+}
+
+/// Completes what a vendor listed: one model per id, in the order of ids.
+pub(super) fn finish(
+    models: Vec<ListedModel>,
+    kind: ProviderKind,
+    catalogue: &Catalogue,
+    type_by_id: impl Fn(&str) -> Option<ModelType>,
+) -> Vec<ListedModel> {
+    let mut known = BTreeMap::new();
+    for mut model in models {
+        if let Some(entry) = catalogue.lookup(kind, &model.model_id) {
+            model.complete(entry);
+        }
+        if model.model_type.is_none() {
+            model.model_type = type_by_id(&model.model_id).map(Sourced::vendor);
+        }
+        known.entry(model.model_id.clone()).or_insert(model);
+    }
+    known.into_values().collect()
+}
