@@ -132,6 +132,7 @@ pub fn descriptors() -> impl Iterator<Item = Descriptor> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "these servers end with their test")]
 mod testing;
 #[cfg(test)]
 mod tests;

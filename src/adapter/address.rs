@@ -119,12 +119,12 @@ const CARRIERS: &[Ipv6Net] = &[
 /// 6to4: the IPv4 address follows the first 16 bits.
 const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16);
 
-const fn v4([a, b, c, d]: [u8; 4], length: u8) -> Ipv4Net {
-    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length)
+const fn v4(octets: [u8; 4], length: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::from_octets(octets), length)
 }
 
-const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], length: u8) -> Ipv6Net {
-    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), length)
+const fn v6(segments: [u16; 8], length: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::from_segments(segments), length)
 }
 
 /// What `address` is.
@@ -151,11 +151,12 @@ fn classify_v6(address: Ipv6Addr) -> AddressClass {
 }
 
 fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let bits = address.to_bits();
     if SIX_TO_FOUR.contains(&address) {
-        return Some(Ipv4Addr::from_bits((bits >> 80) as u32));
+        let [_, _, a, b, c, d, ..] = address.octets();
+        return Some(Ipv4Addr::new(a, b, c, d));
     }
-    CARRIERS.iter().any(|net| net.contains(&address)).then(|| Ipv4Addr::from_bits(bits as u32))
+    let [.., a, b, c, d] = address.octets();
+    CARRIERS.iter().any(|net| net.contains(&address)).then(|| Ipv4Addr::new(a, b, c, d))
 }
 
 #[cfg(test)]

@@ -142,6 +142,9 @@ impl Catalogue {
     }
 }
 
+/// What Bedrock puts before the id of a model that several regions serve together.
+const PROFILES: [&str; 7] = ["us.", "us-gov.", "eu.", "apac.", "au.", "jp.", "global."];
+
 /// The ids under which an entry may stand, the most exact first.
 fn spellings(kind: ProviderKind, vendor_id: &str) -> Vec<&str> {
     let mut ids = vec![vendor_id];
@@ -149,8 +152,7 @@ fn spellings(kind: ProviderKind, vendor_id: &str) -> Vec<&str> {
         ProviderKind::Gemini => ids.extend(vendor_id.strip_prefix("models/")),
         ProviderKind::AwsBedrock => {
             let name = vendor_id.rsplit('/').next().unwrap_or(vendor_id);
-            const REGIONS: [&str; 7] = ["us.", "us-gov.", "eu.", "apac.", "au.", "jp.", "global."];
-            let base = REGIONS.iter().find_map(|region| name.strip_prefix(region));
+            let base = PROFILES.iter().find_map(|region| name.strip_prefix(region));
             ids.push(name);
             ids.extend(base);
             // A trailing context window, as in `:0:200k`.

@@ -10,7 +10,7 @@ use crate::domain::Timestamp;
 use crate::domain::endpoint::RetryPolicy;
 
 /// A vendor that asks for a longer wait is not asked again.
-const LONGEST_ASKED: Duration = Duration::from_secs(60);
+const LONGEST_ASKED: Duration = Duration::from_mins(1);
 
 /// Whether a call that failed like this may do better when repeated.
 pub(super) fn is_worth_it(error: &CallError) -> bool {

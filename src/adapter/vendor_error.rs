@@ -65,7 +65,7 @@ fn take(error: &mut VendorError, from: &Value) {
         error.codes.extend(detail.get("reason").and_then(word));
     }
     let message = ["message", "Message", "error_msg", "msg"].into_iter().find_map(|field| from.get(field)?.as_str());
-    error.message = message.unwrap_or_default().to_owned();
+    message.unwrap_or_default().clone_into(&mut error.message);
 }
 
 /// FastAPI's `detail`: a text, or a list of what is wrong where.
@@ -178,7 +178,7 @@ mod tests {
             (r#"{"object":"error"}"#, true),
             (r#"{"error":null,"data":[]}"#, false),
             (r#"{"data":[]}"#, false),
-            (r#"[]"#, false),
+            ("[]", false),
         ] {
             assert_eq!(is_error(&serde_json::from_str(body).unwrap()), error, "{body}");
         }

@@ -11,6 +11,8 @@ use super::super::testing::{
 use super::super::{Pending, Target};
 use super::*;
 use crate::domain::SystemClock;
+use crate::domain::credential::AllowedHosts;
+use ProviderKind::{OpenAi, Vllm};
 
 const LIST: &str = r#"{"data":[{"id":"m"}]}"#;
 
@@ -140,7 +142,7 @@ async fn a_server_that_hangs_is_left_in_time() {
         let took = began.elapsed();
         assert!(took >= Duration::from_millis(120) && took < Duration::from_secs(2), "{took:?}");
         // The deadline ends all attempts together.
-        endpoint.read_timeout = Duration::from_secs(60);
+        endpoint.read_timeout = Duration::from_mins(1);
         let (secret, hosts) = (secret(), only(&endpoint));
         let mut target = target(ProviderKind::OpenAiCompatible, &endpoint, &secret, &hosts);
         target.deadline = Instant::now() + Duration::from_millis(80);
@@ -172,7 +174,7 @@ async fn what_may_have_cost_is_not_repeated() {
     let (client, endpoint) = (client(), patient(&server.url("/v1"), 3));
     let call = Call::post(Location::base(&endpoint).unwrap().join("chat/completions"), &serde_json::json!({}));
     let deadline = Instant::now() + Duration::from_secs(5);
-    assert!(client.call(&call, &client.terms(ProviderKind::Vllm, &endpoint, deadline)).await.is_err());
+    assert!(client.call(&call, &client.terms(Vllm, &endpoint, deadline)).await.is_err());
     assert_eq!(server.seen().len(), 1);
 }
 
@@ -198,7 +200,7 @@ async fn a_secret_that_may_not_go_there_opens_no_connection() {
     let server = Server::start(|_| reply(200, LIST)).await;
     let (client, endpoint) = (client(), patient(&server.url("/v1"), 3));
     let secret = secret();
-    for hosts in [nowhere_near(), Default::default()] {
+    for hosts in [nowhere_near(), AllowedHosts::default()] {
         let target = target(ProviderKind::OpenAiCompatible, &endpoint, &secret, &hosts);
         let error = get_as(&client, &target).await.err().unwrap();
         assert!(matches!(error.kind, CallErrorKind::HostNotAllowed { .. }));
@@ -302,7 +304,6 @@ async fn names_are_judged_by_the_addresses_behind_them() {
     ]);
     let (strict, _) = resolving(names.clone(), false);
     let (open, _) = resolving(names, true);
-    use ProviderKind::{OpenAi, Vllm};
     for (client, kind, name, refused) in [
         (&strict, OpenAi, "inside.example.com", true),
         (&strict, OpenAi, "127.0.0.1", true),
@@ -338,9 +339,9 @@ async fn a_name_that_changes_its_address_gains_nothing() {
     let flips = HashMap::from([("flip.example.com", vec!["127.0.0.1", "169.254.169.254"])]);
     let (client, table) = resolving(flips, true);
     let endpoint = endpoint(&format!("http://flip.example.com:{}/v1", server.address.port()));
-    assert!(get(&client, ProviderKind::OpenAi, &endpoint).await.is_ok());
+    assert!(get(&client, OpenAi, &endpoint).await.is_ok());
     assert_eq!(table.asked.load(Ordering::SeqCst), 1, "what was judged is what is connected to");
-    assert_eq!(get(&client, ProviderKind::OpenAi, &endpoint).await.err().unwrap().kind, CallErrorKind::AddressRefused);
+    assert_eq!(get(&client, OpenAi, &endpoint).await.err().unwrap().kind, CallErrorKind::AddressRefused);
     assert_eq!(server.connections(), 1);
 }
 
@@ -348,8 +349,8 @@ async fn a_name_that_changes_its_address_gains_nothing() {
 async fn a_connection_into_the_own_network_is_not_lent_to_kinds_that_may_not_go_there() {
     let server = Server::start(|_| reply(200, LIST)).await;
     let (client, endpoint) = (client(), endpoint(&server.url("/v1")));
-    assert!(get(&client, ProviderKind::Vllm, &endpoint).await.is_ok());
-    let error = get(&client, ProviderKind::OpenAi, &endpoint).await.err().unwrap();
+    assert!(get(&client, Vllm, &endpoint).await.is_ok());
+    let error = get(&client, OpenAi, &endpoint).await.err().unwrap();
     assert_eq!(error.kind, CallErrorKind::AddressRefused);
     assert!(error.message.contains("egress.allow_private"));
     assert_eq!(server.seen().len(), 1);
@@ -358,6 +359,6 @@ async fn a_connection_into_the_own_network_is_not_lent_to_kinds_that_may_not_go_
 #[tokio::test]
 async fn an_unknown_name_is_told_as_that() {
     let (client, _) = resolving(HashMap::new(), false);
-    let error = get(&client, ProviderKind::OpenAi, &endpoint("https://nowhere.example.com/v1")).await.err().unwrap();
+    let error = get(&client, OpenAi, &endpoint("https://nowhere.example.com/v1")).await.err().unwrap();
     assert_eq!(error.kind, CallErrorKind::NameResolution);
 }
