@@ -13,10 +13,15 @@ pub(crate) mod fixtures;
 mod models;
 mod providers;
 mod publish;
+pub mod query;
 mod sealed;
 mod state;
+mod status;
 mod table;
+mod usable;
 
 pub use entry::Entry;
 pub use publish::{Pinned, Publisher, SnapshotHandle, publish};
-pub use state::Snapshot;
+pub use state::{Counts, Snapshot};
+pub use status::{Board, StatusBoard};
+pub use usable::Unusable;

@@ -59,13 +59,10 @@ impl Snapshot {
     pub fn apply(&self, changes: &[Change], sealed: &[SealedSecret], head: Head) -> Self {
         let mut next = self.clone();
         next.head = head;
-        for secret in sealed {
-            next.sealed.insert(secret.clone());
-        }
         for change in changes {
             match (change.operation, &change.after) {
                 (Operation::Access, _) => {}
-                (_, Some(after)) => next.put(after, change.time),
+                (_, Some(after)) => next.put(after, sealed, change.time),
                 (Operation::Delete, None) => next.remove(change.resource_kind, change),
                 (_, None) => {}
             }
@@ -96,14 +93,14 @@ impl Snapshot {
         }
     }
 
-    fn put(&mut self, resource: &Resource, time: Timestamp) {
+    fn put(&mut self, resource: &Resource, sealed: &[SealedSecret], time: Timestamp) {
         match resource {
             Resource::Provider(provider) => self.put_provider(Arc::clone(provider)),
             Resource::Endpoint(endpoint) => {
                 let live = self.is_live(endpoint.provider_id);
                 self.endpoints.put(Arc::clone(endpoint), live);
             }
-            Resource::Credential(credential) => self.put_credential(Arc::clone(credential), time),
+            Resource::Credential(credential) => self.put_credential(Arc::clone(credential), sealed, time),
             Resource::Model(model) => self.put_model(Arc::clone(model)),
             Resource::Token(token) => {
                 self.tokens.insert(token.id, Arc::new(Entry::new(Arc::clone(token))));
@@ -121,7 +118,13 @@ impl Snapshot {
         }
     }
 
-    fn put_credential(&mut self, credential: Arc<Credential>, time: Timestamp) {
+    fn put_credential(&mut self, credential: Arc<Credential>, sealed: &[SealedSecret], time: Timestamp) {
+        let own = |secret: &&SealedSecret| {
+            secret.credential_id == credential.id && secret.version <= credential.secret_version
+        };
+        for secret in sealed.iter().filter(own) {
+            self.sealed.insert(secret.clone());
+        }
         self.sealed.retain(&credential, time);
         let live = self.is_live(credential.provider_id);
         self.credentials.put(credential, live);

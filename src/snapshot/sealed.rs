@@ -43,8 +43,8 @@ impl SealedSecrets {
         }
     }
 
-    /// Keeps what stays readable after a change of `credential` at `now`: the current version, newer ones (of changes
-    /// still to be applied), and older ones with an end that has not come.
+    /// Keeps what stays readable after a change of `credential` at `now`: the current version, and older ones with an
+    /// end that has not come.
     pub fn retain(&mut self, credential: &Credential, now: Timestamp) {
         for version in self.versions(credential.id) {
             if version >= credential.secret_version {

@@ -1,0 +1,314 @@
+//! The status board: the latest known status of everything, beside the configuration.
+//!
+//! Each value remembers the status revision at which it was seen, and an older one never replaces a newer one, in
+//! whatever order batches arrive. Values of ids that the snapshot does not know yet are kept: status and configuration
+//! travel on different ways.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use imbl::HashMap;
+
+use super::entry::Entry;
+use super::state::Snapshot;
+use crate::domain::credential::{Credential, CredentialUsage, Validation};
+use crate::domain::endpoint::Endpoint;
+use crate::domain::health::{EndpointHealth, HealthStatus};
+use crate::domain::id::{CredentialId, EndpointId, Id, ModelId, ProviderId, TokenId};
+use crate::domain::image::{StatusBatch, StatusRevision, StatusValue};
+use crate::domain::model::{Availability, Model, ModelUsage};
+use crate::domain::provider::{Provider, SyncStatus};
+use crate::domain::time::Timestamp;
+use crate::domain::token::Token;
+
+/// Shared access to the current [`Board`]. All clones are one board.
+#[derive(Debug, Clone, Default)]
+pub struct StatusBoard {
+    current: Arc<ArcSwap<Board>>,
+}
+
+/// The status of everything at one moment. Cheap to clone: all maps are persistent.
+#[derive(Debug, Clone, Default)]
+pub struct Board {
+    seen: StatusRevision,
+    health: Values<Endpoint, EndpointHealth>,
+    /// What this process found while the store was down; hides the stored value until a new one arrives.
+    local_health: HashMap<EndpointId, Arc<Entry<EndpointHealth>>>,
+    validation: Values<Credential, Validation>,
+    credential_usage: Values<Credential, CredentialUsage>,
+    availability: Values<Model, Availability>,
+    model_usage: Values<Model, ModelUsage>,
+    sync: Values<Provider, SyncStatus>,
+    token_use: Values<Token, Timestamp>,
+}
+
+type Values<R, T> = HashMap<Id<R>, Stamped<T>>;
+
+#[derive(Debug)]
+struct Stamped<T> {
+    at: StatusRevision,
+    entry: Arc<Entry<T>>,
+}
+
+impl<T> Clone for Stamped<T> {
+    fn clone(&self) -> Self {
+        Self { at: self.at, entry: Arc::clone(&self.entry) }
+    }
+}
+
+impl StatusBoard {
+    /// The current board, owned; take it once per call.
+    #[must_use]
+    pub fn load(&self) -> Arc<Board> {
+        self.current.load_full()
+    }
+
+    /// Up to where the store's status was read.
+    #[must_use]
+    pub fn seen(&self) -> StatusRevision {
+        self.current.load().seen
+    }
+
+    /// Takes in what was read from the store beyond [`seen`](Self::seen), which moves to the batch's revision.
+    pub fn apply(&self, batch: &StatusBatch) {
+        self.change(|board| {
+            board.take(batch);
+            board.seen = board.seen.max(batch.revision);
+        });
+    }
+
+    /// Takes in a batch that this process has just committed itself. `seen` stays: batches of others with a lower
+    /// revision may not have been read yet.
+    pub fn record(&self, batch: &StatusBatch) {
+        self.change(|board| board.take(batch));
+    }
+
+    /// Begins again with all status that the store has: at start, after a reload, or when its counter went back.
+    pub fn reset(&self, all: &StatusBatch) {
+        let mut board = Board { seen: all.revision, ..Board::default() };
+        board.take(all);
+        self.current.store(Arc::new(board));
+    }
+
+    /// Shows a health that could not be stored, on this process alone, until the store tells another one.
+    pub fn set_local(&self, endpoint: EndpointId, health: EndpointHealth) {
+        let entry = Arc::new(Entry::new(Arc::new(health)));
+        self.change(|board| {
+            board.local_health.insert(endpoint, Arc::clone(&entry));
+        });
+    }
+
+    /// Forgets everything that was set locally: the store is back and its values count.
+    pub fn clear_local(&self) {
+        self.change(|board| board.local_health.clear());
+    }
+
+    /// Drops values that were seen before `before` and belong to nothing in `snapshot`.
+    pub fn sweep(&self, snapshot: &Snapshot, before: StatusRevision) {
+        self.change(|board| {
+            retain(&mut board.health, before, |id| snapshot.endpoint_entry(id).is_some());
+            board.local_health.retain(|id, _| snapshot.endpoint_entry(*id).is_some());
+            retain(&mut board.validation, before, |id| snapshot.credential_entry(id).is_some());
+            retain(&mut board.credential_usage, before, |id| snapshot.credential_entry(id).is_some());
+            retain(&mut board.availability, before, |id| snapshot.model_entry(id).is_some());
+            retain(&mut board.model_usage, before, |id| snapshot.model_entry(id).is_some());
+            retain(&mut board.sync, before, |id| snapshot.provider_entry(id).is_some());
+            retain(&mut board.token_use, before, |id| snapshot.token_entry(id).is_some());
+        });
+    }
+
+    /// Replaces the board by a changed copy; tried again when another thread was faster.
+    fn change(&self, edit: impl Fn(&mut Board)) {
+        self.current.rcu(|board| {
+            let mut next = Board::clone(board);
+            edit(&mut next);
+            next
+        });
+    }
+}
+
+impl Board {
+    #[must_use]
+    pub const fn seen(&self) -> StatusRevision {
+        self.seen
+    }
+
+    #[must_use]
+    pub fn health(&self, id: EndpointId) -> Option<&Arc<Entry<EndpointHealth>>> {
+        self.local_health.get(&id).or_else(|| get(&self.health, id))
+    }
+
+    /// [`HealthStatus::Unknown`] for an endpoint that was never probed.
+    #[must_use]
+    pub fn health_status(&self, id: EndpointId) -> HealthStatus {
+        self.health(id).map_or(HealthStatus::Unknown, |entry| entry.value().status)
+    }
+
+    #[must_use]
+    pub fn validation(&self, id: CredentialId) -> Option<&Arc<Entry<Validation>>> {
+        get(&self.validation, id)
+    }
+
+    #[must_use]
+    pub fn credential_usage(&self, id: CredentialId) -> Option<&Arc<Entry<CredentialUsage>>> {
+        get(&self.credential_usage, id)
+    }
+
+    #[must_use]
+    pub fn availability(&self, id: ModelId) -> Option<&Arc<Entry<Availability>>> {
+        get(&self.availability, id)
+    }
+
+    #[must_use]
+    pub fn model_usage(&self, id: ModelId) -> Option<&Arc<Entry<ModelUsage>>> {
+        get(&self.model_usage, id)
+    }
+
+    #[must_use]
+    pub fn sync(&self, id: ProviderId) -> Option<&Arc<Entry<SyncStatus>>> {
+        get(&self.sync, id)
+    }
+
+    /// When a token was last used.
+    #[must_use]
+    pub fn token_use(&self, id: TokenId) -> Option<Timestamp> {
+        get(&self.token_use, id).map(|entry| **entry.value())
+    }
+
+    fn take(&mut self, batch: &StatusBatch) {
+        for value in &batch.values {
+            self.put(value.clone(), batch.revision);
+        }
+    }
+
+    fn put(&mut self, value: StatusValue, at: StatusRevision) {
+        match value {
+            StatusValue::Health(id, health) => {
+                if put(&mut self.health, id, health, at) {
+                    self.local_health.remove(&id);
+                }
+            }
+            StatusValue::Validation(id, validation) => drop(put(&mut self.validation, id, validation, at)),
+            StatusValue::CredentialUsage(id, usage) => drop(put(&mut self.credential_usage, id, usage, at)),
+            StatusValue::Availability(id, availability) => drop(put(&mut self.availability, id, availability, at)),
+            StatusValue::ModelUsage(id, usage) => drop(put(&mut self.model_usage, id, usage, at)),
+            StatusValue::Sync(id, sync) => drop(put(&mut self.sync, id, sync, at)),
+            StatusValue::TokenUse(id, time) => drop(put(&mut self.token_use, id, time, at)),
+            // Sealed secrets are the snapshot's.
+            StatusValue::Rewrapped(_) => {}
+        }
+    }
+}
+
+fn get<R, T>(values: &Values<R, T>, id: Id<R>) -> Option<&Arc<Entry<T>>> {
+    values.get(&id).map(|value| &value.entry)
+}
+
+/// Sets a value unless a newer one is known; whether it did.
+fn put<R, T>(values: &mut Values<R, T>, id: Id<R>, value: T, at: StatusRevision) -> bool {
+    let newer = values.get(&id).is_some_and(|known| known.at > at);
+    if !newer {
+        values.insert(id, Stamped { at, entry: Arc::new(Entry::new(Arc::new(value))) });
+    }
+    !newer
+}
+
+fn retain<R, T>(values: &mut Values<R, T>, before: StatusRevision, known: impl Fn(Id<R>) -> bool) {
+    values.retain(|id, value| value.at >= before || known(*id));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::fixtures::{self, at, id};
+
+    fn health(status: HealthStatus) -> EndpointHealth {
+        EndpointHealth { status, ..EndpointHealth::default() }
+    }
+
+    fn batch(revision: i64, values: &[(u128, HealthStatus)]) -> StatusBatch {
+        let values = values.iter().map(|(number, status)| StatusValue::Health(id(*number), health(*status))).collect();
+        StatusBatch { revision: StatusRevision(revision), values }
+    }
+
+    #[test]
+    fn an_older_value_never_replaces_a_newer_one() {
+        let board = StatusBoard::default();
+        board.record(&batch(11, &[(1, HealthStatus::Unhealthy)]));
+        board.apply(&batch(10, &[(1, HealthStatus::Healthy), (2, HealthStatus::Healthy)]));
+        assert_eq!(board.load().health_status(id(1)), HealthStatus::Unhealthy);
+        assert_eq!(board.load().health_status(id(2)), HealthStatus::Healthy);
+        assert_eq!(board.load().health_status(id(3)), HealthStatus::Unknown);
+    }
+
+    #[test]
+    fn only_what_was_read_from_the_store_moves_the_mark() {
+        let board = StatusBoard::default();
+        board.record(&batch(11, &[(1, HealthStatus::Healthy)]));
+        assert_eq!(board.seen(), StatusRevision(0));
+        board.apply(&batch(12, &[]));
+        board.apply(&batch(9, &[]));
+        assert_eq!(board.seen(), StatusRevision(12));
+        board.reset(&batch(5, &[(2, HealthStatus::Degraded)]));
+        assert_eq!(board.seen(), StatusRevision(5));
+        assert_eq!(board.load().health_status(id(1)), HealthStatus::Unknown);
+    }
+
+    #[test]
+    fn a_local_health_shows_until_the_store_tells_another() {
+        let board = StatusBoard::default();
+        board.apply(&batch(1, &[(1, HealthStatus::Healthy), (2, HealthStatus::Healthy)]));
+        board.set_local(id(1), health(HealthStatus::Unhealthy));
+        board.set_local(id(2), health(HealthStatus::Unhealthy));
+        assert_eq!(board.load().health_status(id(1)), HealthStatus::Unhealthy);
+        board.apply(&batch(2, &[(1, HealthStatus::Degraded)]));
+        assert_eq!(board.load().health_status(id(1)), HealthStatus::Degraded);
+        assert_eq!(board.load().health_status(id(2)), HealthStatus::Unhealthy);
+        board.clear_local();
+        assert_eq!(board.load().health_status(id(2)), HealthStatus::Healthy);
+    }
+
+    #[test]
+    fn every_kind_of_value_is_kept_and_found() {
+        let board = StatusBoard::default();
+        let sync = SyncStatus {
+            last_time: at(1),
+            result: crate::domain::provider::SyncResult::Succeeded,
+            message: String::new(),
+            added: 1,
+            updated: 0,
+            deprecated: 0,
+            restored: 0,
+            unchanged: 0,
+        };
+        let values = vec![
+            StatusValue::Validation(id(1), Validation { secret_version: 3, ..Validation::default() }),
+            StatusValue::CredentialUsage(id(1), CredentialUsage { used: 4, ..CredentialUsage::default() }),
+            StatusValue::Availability(id(2), Availability { message: "m".into(), ..Availability::default() }),
+            StatusValue::ModelUsage(id(2), ModelUsage { total_requests: 5, ..ModelUsage::default() }),
+            StatusValue::Sync(id(3), sync),
+            StatusValue::TokenUse(id(4), at(9)),
+            StatusValue::Rewrapped(fixtures::sealed(1, 1)),
+        ];
+        board.apply(&StatusBatch { revision: StatusRevision(1), values });
+        let board = board.load();
+        assert_eq!(board.validation(id(1)).unwrap().value().secret_version, 3);
+        assert_eq!(board.credential_usage(id(1)).unwrap().value().used, 4);
+        assert_eq!(board.availability(id(2)).unwrap().value().message, "m");
+        assert_eq!(board.model_usage(id(2)).unwrap().value().total_requests, 5);
+        assert_eq!(board.sync(id(3)).unwrap().value().added, 1);
+        assert_eq!(board.token_use(id(4)), Some(at(9)));
+    }
+
+    #[test]
+    fn a_sweep_drops_old_values_of_unknown_ids_only() {
+        let mut image = fixtures::image();
+        image.endpoints.push(Arc::new(fixtures::endpoint(1, 1)));
+        let board = StatusBoard::default();
+        board.apply(&batch(1, &[(1, HealthStatus::Healthy), (2, HealthStatus::Healthy)]));
+        board.apply(&batch(5, &[(3, HealthStatus::Healthy)]));
+        board.sweep(&Snapshot::from_image(image), StatusRevision(5));
+        let statuses = [1, 2, 3].map(|number| board.load().health_status(id(number)));
+        assert_eq!(statuses, [HealthStatus::Healthy, HealthStatus::Unknown, HealthStatus::Healthy]);
+    }
+}
