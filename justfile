@@ -28,7 +28,9 @@ doc:
 bench:
     cargo bench --locked
 
-# The chart is sound and renders.
+# The chart is sound and renders, embedded and with PostgreSQL.
 helm:
-    helm lint helm/modelward --set masterKeys.existingSecret=keys
-    helm template modelward helm/modelward > /dev/null
+    helm lint helm/modelward
+    helm template modelward helm/modelward --kube-version 1.30.0 > /dev/null
+    helm template modelward helm/modelward --kube-version 1.30.0 --set replicaCount=3 \
+        --set database.existingSecret=db,masterKeys.existingSecret=keys,bootstrapToken.existingSecret=token > /dev/null
