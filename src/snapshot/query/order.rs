@@ -266,11 +266,12 @@ mod tests {
     }
 
     #[test]
-    fn bad_orders_are_refused_with_all_that_is_wrong() {
-        for text in ["id", "Name", "name DESC", "name asc", "name desc desc", ",", "name,", "name,name desc", "name;"] {
-            assert_eq!(problems::<Provider>(text).len(), if text == "," { 2 } else { 1 }, "{text}");
+    fn bad_orders_are_refused() {
+        for text in
+            ["id", "Name", "name DESC", "name asc", "name desc desc", ",", "name,", "name,name desc", "input_price"]
+        {
+            assert_eq!(problems::<Provider>(text).len(), 1, "{text}");
         }
-        assert_eq!(problems::<Provider>("input_price, x").len(), 2);
         assert_eq!(problems::<Token>("bogus"), ["must be of name, create_time, update_time: bogus"]);
     }
 
