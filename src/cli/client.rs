@@ -1,11 +1,12 @@
 //! The client side of verbs that ask a running server.
 
+use std::error::Error;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
@@ -53,8 +54,8 @@ impl Client {
     pub async fn connect(server: &ServerArgs, token: &TokenArgs, settings: SettingsArgs) -> anyhow::Result<Self> {
         let settings = settings.load()?.settings;
         let path = token.token_file.clone().unwrap_or_else(|| settings.admin_token_file());
-        let text = fs::read_to_string(&path).with_context(|| {
-            format!("the token file {} cannot be read; give --token-file, or --data-dir of the server", path.display())
+        let text = fs::read_to_string(&path).map_err(|error| {
+            anyhow!("the token file {} cannot be read ({error}); give --token-file or --data-dir", path.display())
         })?;
         let value = MetadataValue::try_from(format!("Bearer {}", text.trim()));
         let mut token = value.map_err(|_| anyhow!("{} holds no token; give another --token-file", path.display()))?;
@@ -83,8 +84,15 @@ pub async fn connect(server: &ServerArgs, settings: &Settings) -> anyhow::Result
         let roots = roots(server.ca_file.clone().or(own))?;
         endpoint = endpoint.tls_config(ClientTlsConfig::new().ca_certificates(roots))?;
     }
-    let unreachable = || format!("no server answers at {url}; start it with `modelward serve`, or give --server");
-    endpoint.connect().await.with_context(unreachable)
+    endpoint.connect().await.map_err(|error| {
+        let cause = cause(&error);
+        anyhow!("no server answers at {url} ({cause}); start it with `modelward serve`, or give --server")
+    })
+}
+
+/// The innermost error: those around it only repeat that it is one.
+fn cause(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), cause)
 }
 
 /// The URL under which a server with these settings is reached from its own machine.
@@ -103,8 +111,10 @@ fn own_url(settings: &Settings) -> String {
 
 fn roots(file: Option<PathBuf>) -> anyhow::Result<Vec<Certificate>> {
     if let Some(path) = file {
-        let unreadable = || format!("the certificate file {} cannot be read; correct --ca-file", path.display());
-        return Ok(vec![Certificate::from_pem(fs::read(&path).with_context(unreadable)?)]);
+        let pem = fs::read(&path).map_err(|error| {
+            anyhow!("the certificate file {} cannot be read ({error}); correct --ca-file", path.display())
+        })?;
+        return Ok(vec![Certificate::from_pem(pem)]);
     }
     let found = rustls_native_certs::load_native_certs().certs;
     if found.is_empty() {

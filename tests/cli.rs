@@ -1,0 +1,102 @@
+//! The command line as a user meets it: what goes to stdout, what to stderr, and the exit code.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// Runs the program in an empty directory with nothing but these variables.
+fn modelward(arguments: &[&str], variables: &[(&str, &str)]) -> (TempDir, Output) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_modelward"));
+    command.args(arguments).env_clear().envs(variables.iter().copied()).current_dir(dir.path());
+    let output = command.output().unwrap();
+    (dir, output)
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn an_unknown_setting_is_one_line_with_a_remedy_and_starts_nothing() {
+    let cases: [(&[&str], &[(&str, &str)], &str); 4] = [
+        (&["serve"], &[("MODELWARD_DATADIR", "d")], "did you mean MODELWARD_DATA_DIR?"),
+        (&["serve", "--set", "egress.alow_private=true"], &[], "did you mean egress.allow_private?"),
+        (&["migrate", "--set", "limits.max_message=4MB"], &[], "as in 4MiB"),
+        (&["serve", "--config", "nowhere.toml"], &[], "nowhere.toml cannot be read"),
+    ];
+    for (arguments, variables, expected) in cases {
+        let (dir, output) = modelward(arguments, variables);
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert_eq!((told.lines().count(), output.stdout.len()), (1, 0), "{told}");
+        assert!(told.starts_with("modelward: ") && told.contains(expected), "{told}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_wrong_command_line_has_its_own_exit_code() {
+    for arguments in [&["serv"][..], &["serve", "--no-such-flag"], &["token", "create"], &[]] {
+        let (_dir, output) = modelward(arguments, &[]);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn help_is_data_and_teaches_by_examples() {
+    for verb in ["serve", "migrate", "token", "keys", "health"] {
+        let (_dir, output) = modelward(&[verb, "--help"], &[]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(stdout(&output).contains(&format!("modelward {verb}")), "{verb}");
+        assert!(output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn the_printed_example_is_a_configuration_that_is_accepted() {
+    let (_dir, example) = modelward(&["config", "example"], &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("modelward.toml");
+    fs::write(&path, &example.stdout).unwrap();
+    let (_dir, output) = modelward(&["config", "check", "--config", path.to_str().unwrap()], &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn what_is_in_force_is_shown_with_its_source_and_without_secrets() {
+    let variables = [("MODELWARD_DATABASE_URL", "postgres://u:canary@h/d"), ("MODELWARD_MASTER_KEYS", "k:canary")];
+    let (_dir, output) = modelward(&["config", "show", "--data-dir", "/d"], &variables);
+    let shown = stdout(&output);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(shown.lines().any(|line| line.starts_with("data_dir = \"/d\"") && line.ends_with("# flag --data-dir")));
+    assert!(shown.contains("postgres://u:hidden@h/d"), "{shown}");
+    assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[test]
+fn keys_and_tokens_are_printed_as_exactly_one_line() {
+    for arguments in [["keys", "generate"], ["token", "generate"]] {
+        let (_dir, one) = modelward(&arguments, &[]);
+        let (_dir, other) = modelward(&arguments, &[]);
+        assert_eq!(stdout(&one).lines().count(), 1);
+        assert!(one.stderr.is_empty());
+        assert_ne!(one.stdout, other.stdout);
+    }
+}
+
+#[test]
+fn without_a_server_health_fails_and_says_what_to_do() {
+    // Nothing listens on the reserved port.
+    let (_dir, output) = modelward(&["health", "--address", "http://127.0.0.1:1"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    assert!(stderr(&output).contains("start it with `modelward serve`"), "{}", stderr(&output));
+}
