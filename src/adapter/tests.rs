@@ -152,3 +152,17 @@ async fn a_probe_speaks_http2_over_tls() {
     assert_eq!(server.seen().pop().unwrap().version, http::Version::HTTP_2);
     assert_eq!(server.connections(), 2);
 }
+
+#[tokio::test]
+async fn a_probe_that_gives_up_closes_its_connection() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let client = client();
+    let ((mut socket, _), evidence) =
+        tokio::join!(async { listener.accept().await.unwrap() }, probed(&client, ProviderKind::Vllm, &url));
+    assert_eq!(evidence.cause, HealthCause::Timeout);
+    let mut request = Vec::new();
+    let read = tokio::io::AsyncReadExt::read_to_end(&mut socket, &mut request);
+    tokio::time::timeout(Duration::from_secs(5), read).await.unwrap().unwrap();
+    assert!(request.starts_with(b"GET /health HTTP/1.1\r\n"));
+}

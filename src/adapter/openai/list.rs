@@ -44,8 +44,10 @@ fn model(row: &Value, rows: &[Value]) -> Option<ListedModel> {
     let window = tokens(row, &WINDOWS).or_else(|| tokens(parent()?, &WINDOWS));
     model.context_window = window.map(Sourced::vendor);
     model.max_output_tokens = tokens(row, &OUTPUTS).map(Sourced::vendor);
-    model.model_type = row.get("type").and_then(Value::as_str).and_then(type_by_word).map(Sourced::vendor);
-    model.tell_capabilities(capabilities(row));
+    let capabilities = capabilities(row);
+    let told = row.get("type").and_then(Value::as_str).and_then(type_by_word);
+    model.model_type = told.or_else(|| type_by_capabilities(&capabilities)).map(Sourced::vendor);
+    model.tell_capabilities(capabilities);
     let shutdown = ["shutdown_date", "deprecation", "deprecation_date"]
         .iter()
         .any(|name| row.get(name).is_some_and(Value::is_string));
@@ -68,6 +70,11 @@ fn type_by_word(word: &str) -> Option<ModelType> {
         "embeddings" => Some(ModelType::Embedding),
         word => ModelType::parse(word),
     }
+}
+
+fn type_by_capabilities(told: &[Capability]) -> Option<ModelType> {
+    let types = [(Capability::Chat, ModelType::Chat), (Capability::Embedding, ModelType::Embedding)];
+    types.into_iter().find(|(capability, _)| told.contains(capability)).map(|(_, told)| told)
 }
 
 /// What a row says about capabilities, in any of the known ways.

@@ -91,6 +91,10 @@ async fn lists_of_compatible_servers_are_read_in_all_their_forms() {
     let told: Vec<_> = models[0].capabilities.as_ref().unwrap().value.iter().copied().collect();
     assert_eq!(told, [Capability::TextGeneration, Capability::Chat, Capability::Audio]);
     assert_eq!(models[0].model_type.as_ref().unwrap().value, ModelType::Chat);
+    let words = json!([{"id": "a", "capabilities": ["embedding"]}, {"id": "b", "capabilities": ["chat", "embedding"]}]);
+    let models = sync(ProviderKind::OpenAiCompatible, &words).await.unwrap();
+    let types: Vec<_> = models.iter().map(|model| model.model_type.as_ref().unwrap().value).collect();
+    assert_eq!(types, [ModelType::Embedding, ModelType::Chat]);
 }
 
 #[tokio::test]
