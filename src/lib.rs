@@ -10,6 +10,7 @@ pub mod domain;
 pub mod proto;
 pub mod secrets;
 pub mod snapshot;
+pub mod store;
 pub mod task;
 pub mod telemetry;
 pub mod wire;

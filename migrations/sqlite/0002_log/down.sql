@@ -1,0 +1,3 @@
+DROP TABLE request_ids;
+DROP TABLE revision_counter;
+DROP TABLE changes;
