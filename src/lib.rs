@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod proto;
+pub mod routing;
 pub mod secrets;
 pub mod snapshot;
 pub mod store;

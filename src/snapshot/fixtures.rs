@@ -112,8 +112,8 @@ pub fn model(number: u128, provider: u128) -> Model {
     }
 }
 
-pub fn price(nanos: i64) -> Option<Pricing> {
-    Some(Pricing { input_per_1k: Some(Price::from_nanos(nanos)), output_per_1k: None, currency: "USD".into() })
+pub fn pricing(nanos: i64) -> Pricing {
+    Pricing { input_per_1k: Some(Price::from_nanos(nanos)), output_per_1k: None, currency: "USD".into() }
 }
 
 pub fn token(number: u128) -> Token {

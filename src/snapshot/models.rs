@@ -13,14 +13,14 @@ use uuid::Uuid;
 
 use super::entry::Entry;
 use crate::domain::id::{ModelId, ProviderId};
-use crate::domain::model::{Capability, MAX_SCORE, Model, ModelType, Score};
+use crate::domain::model::{Capability, MAX_SCORE, Model, ModelType, Price, Score};
 
 /// What a price counts as where it is not known: more than any.
 const NO_PRICE: i64 = i64::MAX;
 
 /// The input price in billionths, whatever the currency, as lists are ordered by it.
 pub fn input_price(model: &Model) -> Option<i64> {
-    model.pricing.as_ref().and_then(|pricing| pricing.input_per_1k).map(|price| price.nanos())
+    model.pricing.as_ref().and_then(|pricing| pricing.input_per_1k).map(Price::nanos)
 }
 
 /// A place in the order of (vendor's identifier, provider).

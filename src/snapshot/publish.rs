@@ -122,14 +122,14 @@ mod tests {
     #[tokio::test]
     async fn waiting_ends_when_the_revision_is_applied() {
         let (mut publisher, handle) = publish(at(1));
-        let waiter = tokio::spawn({
-            let handle = handle.clone();
-            async move { handle.wait_for(Revision(3), Duration::from_secs(60)).await }
-        });
-        tokio::task::yield_now().await;
-        publisher.store(at(2));
-        publisher.store(at(3));
-        assert_eq!(waiter.await.unwrap().unwrap().head().revision, Revision(3));
+        let wait = handle.wait_for(Revision(3), Duration::from_mins(1));
+        let store = async {
+            tokio::task::yield_now().await;
+            publisher.store(at(2));
+            publisher.store(at(3));
+        };
+        let (reached, ()) = tokio::join!(wait, store);
+        assert_eq!(reached.unwrap().head().revision, Revision(3));
         assert_eq!(handle.pin().head().revision, Revision(3));
     }
 
@@ -139,7 +139,7 @@ mod tests {
         let behind = Error::ReplicaBehind { current: Revision(1) };
         assert_eq!(handle.wait_for(Revision(2), Duration::ZERO).await.unwrap_err(), behind);
         drop(publisher);
-        assert_eq!(handle.wait_for(Revision(2), Duration::from_secs(60)).await.unwrap_err(), behind);
+        assert_eq!(handle.wait_for(Revision(2), Duration::from_mins(1)).await.unwrap_err(), behind);
         assert!(handle.wait_for(Revision(1), Duration::ZERO).await.is_ok());
     }
 

@@ -231,7 +231,7 @@ impl World {
         let mut model = fixtures::model(u128::from(number) + 1, 0);
         (model.provider_id, model.name, model.is_default) = (owner, format!("Model {name}"), default);
         model.capabilities.insert(Capability::Vision, score);
-        model.pricing = fixtures::price(i64::from(score % 3));
+        model.pricing = Some(fixtures::pricing(i64::from(score % 3)));
         let mut edits = Vec::new();
         if default {
             for other in self.models.values_mut().filter(|other| other.is_default && other.id != model.id) {

@@ -114,9 +114,9 @@ impl<'r, F> Builder<'r, F> {
         F: FnMut(&Arc<Entry<T>>) -> bool,
     {
         let total = self.request.cursor.as_ref().map(|cursor| cursor.total_size).or(total);
-        let (mut items, mut matched, mut full) = (Vec::new(), 0, false);
+        let (mut items, mut count, mut full) = (Vec::new(), 0, false);
         for entry in source.filter(|entry| matches(entry.value())) {
-            matched += 1;
+            count += 1;
             full = full || items.len() == self.request.size.get() || !((self.fits)(entry) || items.is_empty());
             if !full {
                 items.push(Arc::clone(entry));
@@ -124,7 +124,7 @@ impl<'r, F> Builder<'r, F> {
                 break;
             }
         }
-        self.page(items, full, total.unwrap_or(matched))
+        self.page(items, full, total.unwrap_or(count))
     }
 
     /// From a source in any order that begins anywhere.
@@ -141,9 +141,9 @@ impl<'r, F> Builder<'r, F> {
         // One more than the page, to know whether there is another.
         let room = self.request.size.get() + 1;
         let mut heap = BinaryHeap::with_capacity(room + 1);
-        let mut matched = 0;
+        let mut count = 0;
         for entry in source.filter(|entry| matches(entry.value())) {
-            matched += 1;
+            count += 1;
             if position.is_some_and(|position| !order.is_behind(&**entry.value(), position)) {
                 continue;
             }
@@ -153,7 +153,7 @@ impl<'r, F> Builder<'r, F> {
             }
         }
         let sorted = heap.into_sorted_vec();
-        self.walk(sorted.into_iter().map(|ranked| ranked.entry), Some(matched), |_| true)
+        self.walk(sorted.into_iter().map(|ranked| ranked.entry), Some(count), |_| true)
     }
 
     fn page<T: Listed>(&self, items: Vec<Arc<Entry<T>>>, more: bool, total_size: usize) -> Page<T> {

@@ -10,7 +10,7 @@ use crate::domain::credential::CredentialState;
 use crate::domain::error::{Error, Violations};
 use crate::domain::health::{EndpointHealth, HealthStatus};
 use crate::domain::image::{Image, StatusBatch, StatusRevision, StatusValue};
-use crate::domain::model::{Capability, Model, ModelStatus, ModelType};
+use crate::domain::model::{Capability, Model, ModelStatus, ModelType, Price};
 use crate::domain::plan::Edit;
 use crate::domain::provider::{Provider, ProviderKind};
 use crate::snapshot::StatusBoard;
@@ -125,7 +125,7 @@ fn a_page_ends_where_the_caller_says_but_never_empty() {
 fn absent_values_come_last_in_both_directions() {
     let snapshot = with_models([(1, None), (2, Some(5)), (3, Some(9)), (4, None)].map(|(number, window)| Model {
         context_window: window,
-        pricing: window.and_then(|window| fixtures::price(10 - window)),
+        pricing: window.map(|window| fixtures::pricing(10 - window)),
         ..fixtures::model(number, 1)
     }));
     for size in 1..5 {
@@ -287,7 +287,7 @@ fn endpoints_are_filtered_by_health_and_credentials_by_state() {
 fn models_by_capability_come_best_first() {
     let model = |number, score, price: Option<i64>, name: &str| Model {
         capabilities: [(Capability::Vision, score)].into(),
-        pricing: price.and_then(fixtures::price),
+        pricing: price.map(fixtures::pricing),
         name: name.into(),
         ..fixtures::model(number, 1)
     };
@@ -331,7 +331,7 @@ fn any_model(number: u128) -> impl Strategy<Value = Model> {
         move |(provider, name, window, price, score, active)| Model {
             name: format!("n{name}"),
             context_window: window,
-            pricing: price.and_then(fixtures::price),
+            pricing: price.map(fixtures::pricing),
             capabilities: score.map(|score| (Capability::Vision, score)).into_iter().collect(),
             is_active: active,
             ..fixtures::model(number, provider)
@@ -353,7 +353,7 @@ fn plainly(models: &[Model], filter: &ModelFilter, order_by: &str) -> Vec<u128> 
     let last = |a: Option<i64>, b: Option<i64>, sign: i64| {
         a.is_none().cmp(&b.is_none()).then_with(|| (a.unwrap_or(0) * sign).cmp(&(b.unwrap_or(0) * sign)))
     };
-    let price = |model: &Model| model.pricing.as_ref().and_then(|p| p.input_per_1k).map(|p| p.nanos());
+    let price = |model: &Model| model.pricing.as_ref().and_then(|p| p.input_per_1k).map(Price::nanos);
     found.sort_by(|a, b| {
         let order = match order_by {
             "name" => a.name.cmp(&b.name),
