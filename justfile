@@ -15,9 +15,12 @@ lint:
 test:
     cargo test --locked
 
-# Licences, bans, sources; advisories need the network.
+# Licences, bans, duplicates and sources of what we depend on.
 deny:
     cargo deny --locked check bans licenses sources
+
+# Known vulnerabilities in it; fetches the advisories from the network.
+audit:
     cargo deny --locked check advisories
 
 # The documentation builds without a warning.
