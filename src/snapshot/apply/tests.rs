@@ -318,6 +318,20 @@ fn a_deleted_provider_hides_its_children_and_comes_back_with_them() {
 }
 
 #[test]
+fn a_name_that_passes_to_another_provider_is_found_in_whatever_order_the_changes_come() {
+    let named = |number, name: &str| {
+        let provider = Provider { name: name.into(), ..fixtures::provider(number) };
+        change(1, put(Operation::Update, Resource::Provider(Arc::new(provider))))
+    };
+    let before = Snapshot::from_image(fixtures::image()).apply(&[named(1, "a"), named(2, "b")], &[], head(1));
+    for changes in [[named(1, "c"), named(2, "a")], [named(2, "a"), named(1, "c")]] {
+        let after = before.apply(&changes, &[], head(2));
+        let holder = |name| after.provider_named(name).map(|provider| provider.id);
+        assert_eq!([holder("a"), holder("b"), holder("c")], [Some(id(2)), None, Some(id(1))]);
+    }
+}
+
+#[test]
 fn an_access_moves_the_head_alone_and_keeps_the_encoded_form() {
     let before = world_of_one();
     let mut accessed = fixtures::credential(20, 1);
