@@ -7,6 +7,7 @@ pub mod adapter;
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod health;
 pub mod proto;
 pub mod routing;
 pub mod secrets;

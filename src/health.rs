@@ -1,0 +1,182 @@
+//! Health checks of endpoints: who probes, when, and what becomes of the results.
+//!
+//! Health is status: it takes no revision. One task holds three loops. The [`leader`] keeps the lease that says which
+//! replica probes; the [`scheduler`] probes what is due; the [`recorder`] folds what was found and writes it in
+//! batches. Checks on demand run beside them, on any replica.
+//!
+//! Invariants: never more than `max_in_flight` background probes; a replica whose lease is over writes nothing; while
+//! the store is silent every replica probes for itself and shows what it finds on its own board only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+mod backlog;
+mod leader;
+mod ledger;
+mod probe;
+mod recorder;
+mod schedule;
+mod scheduler;
+
+pub use probe::{ProbeFn, Target, by_adapters};
+
+use backlog::{Finding, Turn};
+use leader::Leader;
+use ledger::{Ledger, StoreLedger};
+use probe::Prober;
+use recorder::{Recorder, known, tell};
+use schedule::Schedule;
+use scheduler::{Scheduler, Wakes};
+
+use crate::domain::health::{EndpointHealth, Weight};
+use crate::domain::{Clock, EndpointId, Error, Result};
+use crate::snapshot::{SnapshotHandle, StatusBoard};
+use crate::store::Store;
+use crate::task::Tasks;
+use crate::telemetry::Metrics;
+
+/// So long a demanded check waits for its verdict to be written; a probe takes at most 9 s and a check less than 10 s.
+const WRITE_LIMIT: Duration = Duration::from_millis(600);
+/// Requests to hurry that wait to be heard; what is beyond is probed in its turn.
+const HURRIES: usize = 256;
+
+/// Settings of the background checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthConfig {
+    /// Whether this process takes part in background checks. Checks on demand always work.
+    pub enabled: bool,
+    pub max_in_flight: usize,
+    /// Whether first probes are spread over time; off in tests only.
+    pub jitter: bool,
+}
+
+/// What health checks are made of.
+#[derive(Clone)]
+pub struct HealthParts {
+    pub snapshot: SnapshotHandle,
+    pub board: StatusBoard,
+    pub probe: ProbeFn,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Metrics,
+    pub tasks: Tasks,
+}
+
+/// The way to health checks; cheap to clone.
+#[derive(Clone)]
+pub struct HealthChecks {
+    snapshot: SnapshotHandle,
+    board: StatusBoard,
+    prober: Prober,
+    ledger: Arc<dyn Ledger>,
+    tasks: Tasks,
+    hurry: mpsc::Sender<EndpointId>,
+}
+
+/// The background checks, to be run.
+pub struct BackgroundChecks {
+    enabled: bool,
+    ledger: Arc<dyn Ledger>,
+    leader: Leader,
+    scheduler: Scheduler,
+    wakes: Wakes,
+    recorder: Recorder,
+    found: mpsc::UnboundedReceiver<(Target, crate::domain::health::Evidence)>,
+}
+
+impl HealthChecks {
+    /// The handle, and the background checks to be run. `replica` names this process; another one after each start.
+    #[must_use]
+    pub fn build(config: HealthConfig, parts: HealthParts, store: Store, replica: String) -> (Self, BackgroundChecks) {
+        Self::with_ledger(config, parts, Arc::new(StoreLedger { store, owner: replica }))
+    }
+
+    fn with_ledger(config: HealthConfig, parts: HealthParts, ledger: Arc<dyn Ledger>) -> (Self, BackgroundChecks) {
+        let HealthParts { snapshot, board, probe, clock, metrics, tasks } = parts;
+        let leader = Leader::new(metrics.clone());
+        let prober = Prober { probe, clock, metrics };
+        let (found_by, found) = mpsc::unbounded_channel();
+        let (hurry, hurried) = mpsc::channel(HURRIES);
+        let background = BackgroundChecks {
+            enabled: config.enabled,
+            ledger: Arc::clone(&ledger),
+            scheduler: Scheduler {
+                snapshot: snapshot.clone(),
+                board: board.clone(),
+                prober: prober.clone(),
+                schedule: Schedule::new(config.max_in_flight, config.jitter),
+                found: found_by,
+            },
+            wakes: Wakes { standing: leader.subscribe(), hurry: hurried },
+            recorder: Recorder::new(Arc::clone(&ledger), board.clone(), leader.clone()),
+            leader,
+            found,
+        };
+        (Self { snapshot, board, prober, ledger, tasks, hurry }, background)
+    }
+
+    /// Probes an endpoint now, on this replica, whatever the background checks are doing. This one probe sets the
+    /// status; the answer is what is then shown. Takes less than 10 s, also when the database does not answer.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` for an unknown endpoint or one of a deleted provider.
+    pub async fn check_now(&self, id: EndpointId) -> Result<EndpointHealth> {
+        let target = Target::find(&self.snapshot.load(), id)?;
+        let evidence = self.prober.probe(target.clone()).await.ok_or_else(Error::internal)?;
+        let finding = Finding::new(target, evidence, Weight::Demanded, &known(&self.board, id));
+        let (answer, answered) = oneshot::channel();
+        let this = self.clone();
+        // A caller that goes away does not cut off a transaction.
+        self.tasks.spawn("health verdict", async move {
+            let health = this.conclude(finding).await;
+            let _ = answer.send(health);
+        });
+        answered.await.map_err(|_| Error::internal())
+    }
+
+    /// Writes and shows the finding of a demanded check; shows it here only if it cannot be written.
+    async fn conclude(&self, finding: Finding) -> EndpointHealth {
+        let findings = [finding];
+        let written = timeout(WRITE_LIMIT, self.ledger.fold(None, &findings)).await;
+        let [finding] = findings;
+        if let Ok(Ok(written)) = written
+            && let Some((_, turn)) = written.turns.first()
+        {
+            self.board.record(&written.batch());
+            tell(&finding.target, turn, false);
+            return turn.after.clone();
+        }
+        let turn = Turn { before: known(&self.board, finding.id()), after: finding.folded };
+        self.board.set_local(finding.target.endpoint.id, turn.after.clone());
+        tell(&finding.target, &turn, true);
+        turn.after
+    }
+
+    /// Asks for a background probe soon, if this replica makes them.
+    pub fn hurry(&self, id: EndpointId) {
+        let _ = self.hurry.try_send(id);
+    }
+}
+
+impl BackgroundChecks {
+    /// Runs until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        if !self.enabled {
+            return;
+        }
+        let Self { ledger, leader, scheduler, wakes, recorder, found, .. } = self;
+        // The lease is given back after the last batch.
+        let written = CancellationToken::new();
+        let work = async {
+            tokio::join!(scheduler.run(wakes, &stop), recorder.run(found, &stop));
+            written.cancel();
+        };
+        tokio::join!(leader.run(&*ledger, &written), work);
+    }
+}
+
+#[cfg(test)]
+mod tests;
