@@ -37,16 +37,17 @@ pub use client::{Client, ClientConfig};
 pub use descriptor::{Descriptor, SecretField};
 pub use dial::{Pending, Resolve, SystemResolver};
 pub use fault::{CallError, CallErrorKind};
-pub use listed::{ListedModel, Sourced};
 pub use meaning::Meaning;
 pub use request::Authority;
 pub use target::Target;
 pub use tls::SetupError;
 pub use verdict::{KeyVerdict, ModelVerdict};
 
-use crate::domain::endpoint::Endpoint;
+use crate::domain::credential::hosts::VendorHosts;
+use crate::domain::endpoint::{Endpoint, Host};
 use crate::domain::health::Evidence;
 use crate::domain::model::ModelType;
+use crate::domain::model::sync::ListedModel;
 use crate::domain::provider::ProviderKind;
 
 /// The model that a test is about.
@@ -129,6 +130,24 @@ pub fn for_kind(kind: ProviderKind) -> &'static dyn Adapter {
 /// What there is to know about every kind, in the order of the kinds.
 pub fn descriptors() -> impl Iterator<Item = Descriptor> {
     ProviderKind::ALL.into_iter().map(|kind| for_kind(kind).descriptor())
+}
+
+/// What the rules of `allowed_hosts` ask about vendors.
+#[must_use]
+pub fn hosts() -> &'static dyn VendorHosts {
+    &Hosts
+}
+
+struct Hosts;
+
+impl VendorHosts for Hosts {
+    fn own(&self, kind: ProviderKind) -> Vec<Host> {
+        for_kind(kind).descriptor().own_hosts(&[])
+    }
+
+    fn derived(&self, kind: ProviderKind, endpoint: &Endpoint) -> Vec<Host> {
+        for_kind(kind).descriptor().control_host(endpoint.base_url.host()).into_iter().collect()
+    }
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ impl Descriptor {
     }
 
     /// Bedrock lists its models at another host than the one that runs them.
-    fn control_host(&self, host: &Host) -> Option<Host> {
+    pub(super) fn control_host(&self, host: &Host) -> Option<Host> {
         if self.kind != ProviderKind::AwsBedrock || !host.name.ends_with(".amazonaws.com") {
             return None;
         }

@@ -6,58 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalogue::{Catalogue, Entry};
 use crate::domain::Violations;
-use crate::domain::model::{Capability, FieldSource, ModelType, Pricing, VENDOR_ID};
+use crate::domain::model::sync::{ListedModel, Sourced};
+use crate::domain::model::{Capability, ModelType, VENDOR_ID};
 use crate::domain::provider::ProviderKind;
 use crate::domain::text::Text;
-
-/// A value and who says so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sourced<T> {
-    pub value: T,
-    pub source: FieldSource,
-}
-
-impl<T> Sourced<T> {
-    pub(super) const fn vendor(value: T) -> Self {
-        Self { value, source: FieldSource::Vendor }
-    }
-
-    const fn catalogue(value: T) -> Self {
-        Self { value, source: FieldSource::Catalogue }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedModel {
-    /// The vendor's identifier.
-    pub model_id: String,
-    pub name: Option<Sourced<String>>,
-    pub description: Option<Sourced<String>>,
-    pub version: Option<Sourced<String>>,
-    pub model_type: Option<Sourced<ModelType>>,
-    pub context_window: Option<Sourced<i64>>,
-    pub max_output_tokens: Option<Sourced<i64>>,
-    pub pricing: Option<Sourced<Pricing>>,
-    pub capabilities: Option<Sourced<BTreeSet<Capability>>>,
-    /// The vendor says that it will go, or is gone.
-    pub deprecated: bool,
-}
 
 impl ListedModel {
     /// A model of which only the id is known; none, if the id is not one that a model can have.
     pub(super) fn new(model_id: &str) -> Option<Self> {
-        fits(VENDOR_ID, model_id).then(|| Self {
-            model_id: model_id.to_owned(),
-            name: None,
-            description: None,
-            version: None,
-            model_type: None,
-            context_window: None,
-            max_output_tokens: None,
-            pricing: None,
-            capabilities: None,
-            deprecated: false,
-        })
+        fits(VENDOR_ID, model_id).then(|| Self::named(model_id))
     }
 
     /// Takes what the vendor says about capabilities, if it says anything.

@@ -8,7 +8,7 @@ use super::client::Client;
 use super::descriptor::Descriptor;
 use super::dial::Pending;
 use super::fault::{CallError, CallErrorKind};
-use super::listed::{self, ListedModel, Sourced};
+use super::listed;
 use super::location::Location;
 use super::meaning::Meaning;
 use super::openai::by_word;
@@ -17,6 +17,7 @@ use super::target::Target;
 use super::verdict::{KeyVerdict, ModelVerdict};
 use super::{Adapter, Catalogue, Subject};
 use crate::domain::model::ModelType;
+use crate::domain::model::sync::{ListedModel, Sourced};
 use crate::domain::provider::ProviderKind;
 
 /// How many models are asked about at a time.

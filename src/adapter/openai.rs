@@ -8,13 +8,14 @@ use super::client::Client;
 use super::descriptor::Descriptor;
 use super::dial::Pending;
 use super::fault::CallError;
-use super::listed::{self, ListedModel};
+use super::listed;
 use super::location::Location;
 use super::request::Call;
 use super::target::Target;
 use super::verdict::{KeyVerdict, ModelVerdict};
 use super::{Adapter, Catalogue, Subject};
 use crate::domain::model::ModelType;
+use crate::domain::model::sync::ListedModel;
 use crate::domain::provider::ProviderKind;
 
 pub(super) struct OpenAi {

@@ -32,6 +32,18 @@ impl KeyVerdict {
         Self::of(Some(ValidationStatus::Unsupported), ValidationCause::None, "keys of this kind cannot be checked")
     }
 
+    /// A verdict that needed no vendor.
+    #[must_use]
+    pub fn decided(status: ValidationStatus, message: impl Into<String>) -> Self {
+        Self::of(Some(status), ValidationCause::None, message)
+    }
+
+    /// The vendor could not be asked: the former status stays.
+    #[must_use]
+    pub fn undecided(cause: ValidationCause, message: impl Into<String>) -> Self {
+        Self::of(None, cause, message)
+    }
+
     fn of(status: Option<ValidationStatus>, cause: ValidationCause, message: impl Into<String>) -> Self {
         Self { status, cause, message: message.into(), http_status: None, try_elsewhere: false }
     }
@@ -121,6 +133,12 @@ impl ModelVerdict {
             message: "the vendor does not offer the model".into(),
             ..Self::available(latency)
         }
+    }
+
+    /// The vendor could not be asked: the former status stays.
+    #[must_use]
+    pub fn undecided(cause: AvailabilityCause, message: impl Into<String>) -> Self {
+        Self { status: None, cause, latency: None, message: message.into(), http_status: None, try_elsewhere: false }
     }
 
     /// What a failed call says about the model that it named.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::error::{Error, Result};
 use super::id::TokenId;
@@ -111,6 +112,8 @@ pub struct CallContext {
     pub peer_address: Option<IpAddr>,
     /// At most 512 characters.
     pub user_agent: String,
+    /// Until when the caller waits.
+    pub deadline: Option<Instant>,
 }
 
 impl CallContext {
@@ -122,6 +125,7 @@ impl CallContext {
             trace_id: String::new(),
             peer_address: None,
             user_agent: String::new(),
+            deadline: None,
         }
     }
 }

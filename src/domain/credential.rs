@@ -159,6 +159,26 @@ pub enum ValidationCause {
     SecretUnreadable,
 }
 
+impl ValidationCause {
+    /// The name as the API has it, for metadata.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "UNSPECIFIED",
+            Self::BadKey => "BAD_KEY",
+            Self::NoPermission => "NO_PERMISSION",
+            Self::NoCredit => "NO_CREDIT",
+            Self::RateLimited => "RATE_LIMITED",
+            Self::Network => "NETWORK",
+            Self::ServerError => "SERVER_ERROR",
+            Self::UnexpectedAnswer => "UNEXPECTED_ANSWER",
+            Self::HostNotAllowed => "HOST_NOT_ALLOWED",
+            Self::NoEndpoint => "NO_ENDPOINT",
+            Self::SecretUnreadable => "SECRET_UNREADABLE",
+        }
+    }
+}
+
 /// What the vendor last said about a secret: status, not configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Validation {

@@ -1,5 +1,6 @@
 //! A value together with its encoded form, which is made once, by whoever first needs it.
 
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -26,6 +27,14 @@ impl<T> Entry<T> {
     /// after the first gets what the first one made.
     pub fn wire_or(&self, encode: impl FnOnce(&T) -> Bytes) -> &Bytes {
         self.wire.get_or_init(|| encode(&self.value))
+    }
+}
+
+impl<T> Deref for Entry<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
     }
 }
 

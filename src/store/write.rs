@@ -88,8 +88,21 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn forget_requests(&self, before: Timestamp) -> Result<usize> {
+        self.forget("DELETE FROM request_ids WHERE time < ", before).await
+    }
+
+    /// Destroys older versions of secrets that were readable until `now` at most.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn forget_expired_secrets(&self, now: Timestamp) -> Result<usize> {
+        self.forget("DELETE FROM credential_secrets WHERE expire_time < ", now).await
+    }
+
+    /// Runs a deletion that ends in an instant.
+    async fn forget(&self, deletion: &'static str, time: Timestamp) -> Result<usize> {
         let mut transaction = Transaction::begin(self.short_writer().await?, Purpose::Write).await?;
-        let old = Statement::of([Part::Sql("DELETE FROM request_ids WHERE time < "), Part::Time(before.into())]);
+        let old = Statement::of([Part::Sql(deletion), Part::Time(time.into())]);
         let forgotten = statement::run(transaction.conn()?, vec![old]).await;
         let forgotten = transaction.note(forgotten)?;
         transaction.commit().await?;

@@ -5,7 +5,8 @@
 use serde_json::Value;
 
 use super::super::fault::CallError;
-use super::super::listed::{ListedModel, Sourced, fits};
+use super::super::listed::fits;
+use crate::domain::model::sync::{ListedModel, Sourced};
 use crate::domain::model::{Capability, DESCRIPTION, ModelType, NAME};
 
 /// Where servers put the window and the limit of output, the first present counts.

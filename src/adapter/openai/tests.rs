@@ -43,7 +43,7 @@ async fn openais_list_is_completed_from_the_catalogue_and_by_ids() {
     assert!(known.name.is_none());
 
     assert_eq!(models[2], ListedModel::new("something-new").unwrap());
-    assert_eq!(models[3].model_type, Some(listed::Sourced::vendor(ModelType::Embedding)));
+    assert_eq!(models[3].model_type, Some(Sourced::vendor(ModelType::Embedding)));
 }
 
 #[tokio::test]

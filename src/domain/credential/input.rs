@@ -194,7 +194,7 @@ pub fn check_hosts(field: &str, hosts: &[String], violations: &mut Violations) {
 ///
 /// # Errors
 /// [`Error::InvalidField`] for what [`check_hosts`] would have found.
-pub(super) fn parse_hosts(hosts: &[String]) -> Result<Vec<Host>> {
+pub fn parse_hosts(hosts: &[String]) -> Result<Vec<Host>> {
     let parsed = hosts.iter().map(|host| Host::parse(host)).collect::<Result<_, _>>();
     parsed.map_err(|problem| Error::field("allowed_hosts", problem))
 }
