@@ -4,6 +4,7 @@
 //! `control` ← {`auth`, `health`} ← `service` ← `app`. A test reads the `use` lines and enforces it.
 
 pub mod adapter;
+pub mod changes;
 pub mod cli;
 pub mod config;
 pub mod domain;

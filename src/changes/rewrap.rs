@@ -1,0 +1,90 @@
+//! Wrapping stored data keys under the active master key: in the background, restartable, never touching a ciphertext.
+//!
+//! One loop, woken by a change of the configuration and every minute ([`PERIOD`]). Every replica may run it: a key
+//! that another one has wrapped in the meantime is simply not found any more.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::statuses::Statuses;
+use crate::domain::View as _;
+use crate::domain::image::StatusValue;
+use crate::secrets::Secrets;
+use crate::snapshot::SnapshotHandle;
+use crate::store::{Store, StoreError};
+
+/// How often it looks without being asked.
+pub const PERIOD: Duration = Duration::from_mins(1);
+/// How many data keys are wrapped in one transaction.
+const BATCH: i64 = 100;
+
+pub struct Rewrapper {
+    pub store: Store,
+    pub secrets: Secrets,
+    pub snapshot: SnapshotHandle,
+    pub statuses: Statuses,
+}
+
+impl Rewrapper {
+    /// Keeps everything under the active key, until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut heads = self.snapshot.subscribe();
+        let mut done_for = None;
+        loop {
+            let active = self.snapshot.load().keyring().active_key_id.clone();
+            if done_for.as_ref() != Some(&active) {
+                match self.round(&active, &stop).await {
+                    Ok(true) => done_for = Some(active),
+                    Ok(false) => {}
+                    Err(error) => tracing::warn!(error = %error, "wrapping keys anew was interrupted; it goes on"),
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = heads.changed() => {}
+                () = tokio::time::sleep(PERIOD) => {}
+            }
+        }
+    }
+
+    /// Wraps all that is left; whether nothing is left under another key.
+    async fn round(&self, active: &str, stop: &CancellationToken) -> Result<bool, StoreError> {
+        if !self.secrets.ring().contains(active) {
+            tracing::error!(key.id = active, "this server does not hold the active master key; give it that key");
+            return Ok(false);
+        }
+        let mut unreadable = 0;
+        let mut wrapped = 0;
+        while !stop.is_cancelled() {
+            // Those that cannot be opened are found again each time: the batch has room for them.
+            let found = self.store.secrets_under_other_keys(active, BATCH.saturating_add(unreadable)).await?;
+            let anew: Vec<_> = found.iter().filter_map(|sealed| self.secrets.rewrap(sealed, active).ok()).collect();
+            unreadable = i64::try_from(found.len() - anew.len()).unwrap_or(i64::MAX);
+            if anew.is_empty() {
+                break;
+            }
+            wrapped += anew.len();
+            self.statuses.record(anew.into_iter().map(StatusValue::Rewrapped).collect()).await;
+        }
+        self.wrap_cluster_keys(active).await?;
+        if wrapped > 0 || unreadable > 0 {
+            tracing::info!(key.id = active, wrapped, unreadable, "secrets were wrapped under the active master key");
+        }
+        Ok(unreadable == 0 && !stop.is_cancelled())
+    }
+
+    async fn wrap_cluster_keys(&self, active: &str) -> Result<(), StoreError> {
+        let Some(cluster) = self.store.cluster().await? else { return Ok(()) };
+        if cluster.keys.iter().all(|key| key.master_key_id == active) {
+            return Ok(());
+        }
+        match self.secrets.rewrap_keys(&cluster.keys, active) {
+            Ok(keys) => self.store.replace_wrapped_keys(&keys).await,
+            Err(error) => {
+                tracing::error!(error = %error, "the cluster's own keys cannot be wrapped anew");
+                Ok(())
+            }
+        }
+    }
+}

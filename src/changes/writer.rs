@@ -1,0 +1,250 @@
+//! The one writer of a process: drains its queue into transactions, one at a time.
+//!
+//! A batch is: lock the revision counter, make sure that the snapshot is the committed configuration, plan in memory,
+//! write in bulk, commit, hand the changes to the tail, answer when they are applied. The transaction runs to its end
+//! whatever its callers do. Every step is bounded here, because a frozen database still acknowledges TCP.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::batch::{Batch, Planner, request_key};
+use super::commit::{self, Failure};
+use super::tail::{Tail, Transition};
+use super::write::{Committed, Item, PATIENCE, Writer};
+use crate::domain::{Error, Head, Result, Revision};
+use crate::snapshot::{Snapshot, SnapshotHandle};
+use crate::store::{Store, WriteTx, WriterSession};
+
+/// How many writes share a transaction.
+pub const BATCH: usize = 64;
+/// A step before COMMIT that takes longer costs the connection; nothing was written.
+pub const STEP: Duration = Duration::from_millis(1500);
+/// How far behind the snapshot may be to be brought up to date while the lock is held.
+const CATCH_UP: i64 = 1000;
+/// How long to wait until the tail has applied what was handed to it.
+const APPLY: Duration = Duration::from_secs(5);
+
+/// Counters of the writer, for the metrics.
+#[derive(Debug, Default)]
+pub struct Stats {
+    pub batches: AtomicU64,
+    pub writes: AtomicU64,
+    pub commits: AtomicU64,
+    /// Times the database refused what the snapshot allowed: never, unless somebody else wrote to it.
+    pub constraint_violations: AtomicU64,
+}
+
+/// The loop behind [`Writer`].
+pub struct WriterTask {
+    queue: mpsc::Receiver<Item>,
+    store: Store,
+    snapshot: SnapshotHandle,
+    tail: Tail,
+    planner: Arc<Planner>,
+    session: Option<WriterSession>,
+    stats: Arc<Stats>,
+}
+
+impl WriterTask {
+    /// The handle and the loop.
+    #[must_use]
+    pub fn build(
+        store: Store,
+        snapshot: SnapshotHandle,
+        tail: Tail,
+        planner: Arc<Planner>,
+        stats: Arc<Stats>,
+    ) -> (Writer, Self) {
+        let (writer, queue) = Writer::channel();
+        (writer, Self { queue, store, snapshot, tail, planner, session: None, stats })
+    }
+
+    /// Writes until `stop`; what is queued by then is still written.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let first = tokio::select! {
+                item = self.queue.recv() => item,
+                () = stop.cancelled() => break,
+            };
+            let Some(first) = first else { return };
+            self.drain(first).await;
+        }
+        self.queue.close();
+        while let Some(first) = self.queue.recv().await {
+            self.drain(first).await;
+        }
+    }
+
+    /// Writes one item and whatever else is waiting.
+    async fn drain(&mut self, first: Item) {
+        let mut items = vec![first];
+        while items.len() < BATCH {
+            let Ok(item) = self.queue.try_recv() else { break };
+            items.push(item);
+        }
+        let (late, items): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.queued.elapsed() > PATIENCE);
+        late.into_iter().for_each(|item| item.answer(Err(Error::StoreUnavailable)));
+        if !items.is_empty() {
+            self.stats.batches.fetch_add(1, Ordering::Relaxed);
+            self.stats.writes.fetch_add(u64::try_from(items.len()).unwrap_or(0), Ordering::Relaxed);
+            self.process(items).await;
+        }
+    }
+
+    /// Brings a batch to its end. A constraint that the snapshot did not foresee means that snapshot and database
+    /// differ: everything is loaded anew and the writes are run one by one.
+    async fn process(&mut self, mut items: Vec<Item>) {
+        match self.rounds(&mut items).await {
+            Ok(results) => answer_all(items, results),
+            Err(Failure::Constraint) if items.len() > 1 => {
+                self.tail.reload().await;
+                for item in items {
+                    let mut single = vec![item];
+                    match self.rounds(&mut single).await {
+                        Ok(results) => answer_all(single, results),
+                        Err(failure) => refuse_all(single, &failure),
+                    }
+                }
+            }
+            Err(failure) => refuse_all(items, &failure),
+        }
+    }
+
+    /// Runs a batch, again where that can help: after a conflict, after catching up, after loading anew.
+    async fn rounds(&mut self, items: &mut Vec<Item>) -> Result<Vec<Result<Committed>>, Failure> {
+        let mut left = 3;
+        loop {
+            left -= 1;
+            let failure = match self.round(items).await {
+                Ok(results) => return Ok(results),
+                Err(failure) => failure,
+            };
+            if !matches!(failure, Failure::Aborted) {
+                self.session = None;
+            }
+            match failure {
+                Failure::Behind | Failure::OtherHistory | Failure::Aborted if left == 0 => {
+                    return Err(Failure::Unavailable);
+                }
+                Failure::Behind => self.catch_up().await,
+                Failure::OtherHistory => self.tail.reload().await,
+                Failure::Aborted => {}
+                Failure::Constraint => {
+                    self.stats.constraint_violations.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!("the database refused a write that the snapshot allowed; loading anew");
+                    return Err(Failure::Constraint);
+                }
+                other => return Err(other),
+            }
+        }
+    }
+
+    /// One transaction.
+    async fn round(&mut self, items: &mut Vec<Item>) -> Result<Vec<Result<Committed>>, Failure> {
+        if self.session.is_none() {
+            self.session = Some(step(self.store.writer()).await?);
+        }
+        let session = self.session.as_mut().ok_or(Failure::Unavailable)?;
+        let mut transaction = step(session.begin()).await?;
+        let base = align(&mut transaction, &self.snapshot, &self.tail).await?;
+        let keys: Vec<_> = items.iter().filter_map(|item| request_key(&item.write)).collect();
+        let stored = if keys.is_empty() { Vec::new() } else { step(transaction.requests(&keys)).await? };
+        let batch = self.planner.plan(items.iter().map(|item| &item.write), &base, stored);
+        if batch.is_empty() {
+            step(transaction.rollback()).await?;
+            return Ok(batch.results);
+        }
+        step(transaction.write(&batch.set)).await?;
+        match commit::commit(transaction, items).await {
+            Ok(()) => {}
+            Err(Failure::Unknown) => {
+                self.session = None;
+                commit::resolve(&self.store, batch.head, items).await?;
+            }
+            Err(failure) => return Err(failure),
+        }
+        self.stats.commits.fetch_add(1, Ordering::Relaxed);
+        self.applied(&base, batch).await
+    }
+
+    /// Hands a committed batch to the tail and waits until everybody here can see it.
+    async fn applied(&self, base: &Snapshot, batch: Batch) -> Result<Vec<Result<Committed>>, Failure> {
+        log_changes(&batch);
+        let Batch { changes, sealed, head, results, .. } = batch;
+        self.tail.own(Transition { base: base.head(), head, changes, sealed });
+        // The write is on disk: an answer that comes late is better than one that is wrong.
+        if self.snapshot.wait_for(head.revision, APPLY).await.is_err() {
+            tracing::error!(revision = head.revision.0, "a committed write is not applied yet");
+        }
+        Ok(results)
+    }
+
+    async fn catch_up(&self) {
+        self.tail.hint();
+        let goal = match timeout(STEP, self.store.head()).await {
+            Ok(Ok(Head { revision, .. })) => revision,
+            _ => Revision::default(),
+        };
+        // Whether that was enough shows in the next round.
+        drop(self.snapshot.wait_for(goal, APPLY).await);
+    }
+}
+
+/// Makes sure that the snapshot is the committed configuration, which nobody can change while the lock is held.
+async fn align(
+    transaction: &mut WriteTx<'_>,
+    snapshot: &SnapshotHandle,
+    tail: &Tail,
+) -> Result<Arc<Snapshot>, Failure> {
+    let head = transaction.head();
+    let held = snapshot.load();
+    if head == held.head() {
+        return Ok(held);
+    }
+    let distance = head.revision.0.saturating_sub(held.head().revision.0);
+    if distance <= 0 {
+        return Err(Failure::OtherHistory);
+    }
+    if distance > CATCH_UP {
+        return Err(Failure::Behind);
+    }
+    tail.rows(step(transaction.log_after(held.head().revision, CATCH_UP)).await?);
+    drop(snapshot.wait_for(head.revision, STEP).await);
+    let held = snapshot.load();
+    if held.head() == head { Ok(held) } else { Err(Failure::OtherHistory) }
+}
+
+/// One step of a transaction before its COMMIT, bounded.
+pub(super) async fn step<T, E: Into<Failure>>(step: impl Future<Output = Result<T, E>>) -> Result<T, Failure> {
+    match timeout(STEP, step).await {
+        Ok(result) => result.map_err(Into::into),
+        Err(_) => Err(Failure::Unavailable),
+    }
+}
+
+fn answer_all(items: Vec<Item>, results: Vec<Result<Committed>>) {
+    items.into_iter().zip(results).for_each(|(item, result)| item.answer(result));
+}
+
+fn refuse_all(items: Vec<Item>, failure: &Failure) {
+    let error = failure.to_error();
+    items.into_iter().for_each(|item| item.answer(Err(error.clone())));
+}
+
+fn log_changes(batch: &Batch) {
+    for change in &batch.changes {
+        tracing::info!(
+            revision = change.revision.0,
+            resource.kind = change.resource_kind.noun(),
+            resource.id = %change.resource_id,
+            operation = change.operation.name(),
+            actor = change.actor,
+            "change committed"
+        );
+    }
+}
