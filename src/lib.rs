@@ -4,9 +4,11 @@
 //! `control` ← {`auth`, `health`} ← `service` ← `app`. A test reads the `use` lines and enforces it.
 
 pub mod adapter;
+pub mod auth;
 pub mod changes;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod domain;
 pub mod health;
 pub mod proto;

@@ -1,0 +1,155 @@
+//! What each mutation asks for: one file per resource, between the services and the writer.
+//!
+//! Nothing here decides a rule of the configuration; that is `domain`. Nothing here knows the wire.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::adapter::{Catalogue, Client};
+use crate::changes::batch::Planner;
+use crate::changes::{RequestId, Statuses, Write, Writer};
+use crate::domain::{Answer, CallContext, Clock, IdSource, Meta, Plan, PlanContext, Resource, Result, Timestamp, View};
+use crate::routing::Picker;
+use crate::secrets::Secrets;
+use crate::snapshot::query::Present;
+use crate::snapshot::{Board, SnapshotHandle, StatusBoard};
+use crate::store::Store;
+
+pub mod credential;
+pub mod endpoint;
+pub mod keyring;
+pub mod model;
+pub mod provider;
+pub mod token;
+pub mod upkeep;
+pub mod vendor;
+
+/// What every mutation carries besides its own fields; its shape was checked.
+pub struct Mutation {
+    pub call: CallContext,
+    pub request: Option<RequestId>,
+    pub validate_only: bool,
+    pub reason: String,
+}
+
+/// The parts that mutations are made of.
+pub struct Parts {
+    pub writer: Writer,
+    pub planner: Arc<Planner>,
+    pub snapshot: SnapshotHandle,
+    pub statuses: Statuses,
+    pub store: Store,
+    pub secrets: Secrets,
+    pub client: Arc<Client>,
+    pub catalogue: Arc<Catalogue>,
+    pub picker: Arc<Picker>,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn IdSource>,
+    pub replica_id: String,
+    /// For all vendor calls of one request together; setting `egress.call_budget`.
+    pub call_budget: Duration,
+}
+
+/// All mutations. Cheap to clone.
+#[derive(Clone)]
+pub struct Control {
+    parts: Arc<Parts>,
+}
+
+impl Control {
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    #[must_use]
+    pub fn snapshot(&self) -> &SnapshotHandle {
+        &self.parts.snapshot
+    }
+
+    #[must_use]
+    pub fn board(&self) -> &StatusBoard {
+        self.parts.statuses.board()
+    }
+
+    /// What lists may depend on besides the configuration.
+    #[must_use]
+    pub fn present<'a>(&self, board: &'a Board) -> Present<'a> {
+        Present { now: self.now(), board }
+    }
+
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.parts.catalogue
+    }
+
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.parts.secrets
+    }
+
+    /// Commits a plan, or rehearses it when the caller only wants to know.
+    pub(crate) async fn write(
+        &self,
+        mutation: Mutation,
+        plan: impl Fn(&dyn View, &PlanContext<'_>) -> Result<Plan> + Send + Sync + 'static,
+    ) -> Result<Answer> {
+        let Mutation { call, request, validate_only, reason } = mutation;
+        let write = Write { call, request, reason, plan: Box::new(plan) };
+        if validate_only {
+            let answer = self.parts.planner.rehearse(&write, &self.parts.snapshot.load())?;
+            return Ok(without_identity(answer));
+        }
+        Ok(self.parts.writer.submit(write).await?.answer)
+    }
+}
+
+/// The resource as it would be: without id, revision and times, which only a write makes.
+fn without_identity(answer: Answer) -> Answer {
+    fn strip(meta: &mut Meta) {
+        let labels = std::mem::take(&mut meta.labels);
+        *meta = Meta { labels, ..Meta::default() };
+    }
+    macro_rules! stripped {
+        ($variant:path, $resource:expr) => {{
+            let mut resource = Arc::unwrap_or_clone($resource);
+            resource.id = crate::domain::Id::nil();
+            strip(&mut resource.meta);
+            $variant(Arc::new(resource))
+        }};
+    }
+    let Answer::Resource(resource) = answer else { return answer };
+    Answer::Resource(match resource {
+        Resource::Provider(provider) => stripped!(Resource::Provider, provider),
+        Resource::Endpoint(endpoint) => stripped!(Resource::Endpoint, endpoint),
+        Resource::Credential(credential) => stripped!(Resource::Credential, credential),
+        Resource::Model(model) => stripped!(Resource::Model, model),
+        Resource::Token(token) => {
+            let mut token = Arc::unwrap_or_clone(token);
+            token.id = crate::domain::Id::nil();
+            token.revision = crate::domain::Revision::default();
+            token.create_time = crate::domain::Timestamp::default();
+            Resource::Token(Arc::new(token))
+        }
+        Resource::Keyring(keyring) => Resource::Keyring(keyring),
+    })
+}
+
+/// Takes the resource of one kind out of an answer; another kind is a bug.
+macro_rules! expect_answer {
+    ($answer:expr, $kind:ident) => {
+        match $answer {
+            $crate::domain::Answer::Resource($crate::domain::Resource::$kind(resource)) => Ok(resource),
+            _ => {
+                tracing::error!(wanted = stringify!($kind), "a plan answered with something else");
+                Err($crate::domain::Error::internal())
+            }
+        }
+    };
+}
+pub(crate) use expect_answer;

@@ -1,0 +1,96 @@
+//! What the server does by itself: destroys what was deleted long ago, forgets old request ids, tells the other
+//! replicas that it is there.
+//!
+//! Loops: `retention` every ten minutes ([`RETENTION`]), `heartbeat` every five seconds ([`HEARTBEAT`]). Every replica
+//! runs both; what one has done the next finds done.
+
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Control, Mutation};
+use crate::changes::rewrap::Rewrapper;
+use crate::domain::limits::REQUEST_ID_RETENTION;
+use crate::domain::provider::plan;
+use crate::domain::{CallContext, View as _};
+use crate::store::{ReplicaRow, StoreError};
+use crate::task::Tasks;
+
+pub const RETENTION: Duration = Duration::from_mins(10);
+pub const HEARTBEAT: Duration = Duration::from_secs(5);
+/// A replica that was not heard of for this long does not count.
+pub const REPLICA_LIFETIME: Duration = Duration::from_secs(20);
+
+impl Control {
+    /// Starts the loops.
+    pub fn start_upkeep(&self, tasks: &Tasks) {
+        let (control, stop) = (self.clone(), tasks.stopping());
+        tasks.spawn("retention", async move {
+            let mut tick = interval(RETENTION);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    _ = tick.tick() => {}
+                }
+                if let Err(error) = control.retain().await {
+                    tracing::warn!(error = %error, "old data could not be removed; the next round tries again");
+                }
+            }
+        });
+        let (control, stop) = (self.clone(), tasks.stopping());
+        tasks.spawn("heartbeat", async move {
+            let mut tick = interval(HEARTBEAT);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    _ = tick.tick() => {}
+                }
+                // The tail tells when the database does not answer.
+                drop(control.heartbeat().await);
+            }
+        });
+        let rewrapper = Rewrapper {
+            store: self.parts.store.clone(),
+            secrets: self.parts.secrets.clone(),
+            snapshot: self.parts.snapshot.clone(),
+            statuses: self.parts.statuses.clone(),
+        };
+        tasks.spawn("rewrap", rewrapper.run(tasks.stopping()));
+    }
+
+    /// One round of retention.
+    async fn retain(&self) -> Result<(), StoreError> {
+        let now = self.parts.clock.now();
+        self.parts.store.forget_requests(now.before(REQUEST_ID_RETENTION)).await?;
+        self.parts.store.forget_expired_secrets(now).await?;
+        self.parts.store.sweep_statuses().await?;
+        let is_due = || {
+            let providers = self.parts.snapshot.load().providers();
+            providers.iter().any(|provider| provider.purge_time.is_some_and(|time| time <= now))
+        };
+        while is_due() {
+            let mutation = Mutation {
+                call: CallContext::system("retention"),
+                request: None,
+                validate_only: false,
+                reason: "the time to bring it back has passed".into(),
+            };
+            if let Err(error) = self.write(mutation, plan::purge_expired).await {
+                tracing::warn!(error = %error, "a deleted provider could not be destroyed; the next round tries again");
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn heartbeat(&self) -> Result<(), StoreError> {
+        let row = ReplicaRow {
+            replica_id: self.parts.replica_id.clone(),
+            readable_key_ids: self.parts.secrets.ring().ids(),
+            applied_revision: self.parts.snapshot.head().revision,
+        };
+        self.parts.store.heartbeat(&row).await
+    }
+}

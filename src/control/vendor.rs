@@ -1,0 +1,318 @@
+//! Our own calls to vendors: synchronisation, validation and tests share how they find their way and how long they
+//! may take.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Control, Mutation};
+use crate::adapter::{self, Adapter, Authority, KeyVerdict, ModelVerdict, Subject, Target};
+use crate::domain::credential::{Credential, Validation, ValidationCause, ValidationStatus};
+use crate::domain::endpoint::Endpoint;
+use crate::domain::image::StatusValue;
+use crate::domain::model::sync::Listing;
+use crate::domain::model::{Availability, AvailabilityCause, Model, SyncSummary, sync};
+use crate::domain::provider::{Provider, SyncResult, SyncStatus};
+use crate::domain::secret::{CredentialSecret, SealedSecret};
+use crate::domain::{
+    Answer, CallContext, CredentialId, Error, ModelId, ProviderId, ResourceKind, Result, Revision, View as _,
+    plan::check_revision,
+};
+use crate::routing::{self, Missing, Prefer};
+use crate::snapshot::Snapshot;
+
+/// What is left for the answer when the caller's own deadline is near.
+const RESERVE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// A credential with its secret, opened for one call.
+struct Opened {
+    credential: Arc<Credential>,
+    secret: CredentialSecret,
+}
+
+impl Opened {
+    fn authority(&self) -> Authority<'_> {
+        Authority::new(&self.secret, &self.credential.allowed_hosts, self.credential.id)
+    }
+}
+
+impl Control {
+    /// Fetches the provider's models and takes them over, or only tells what that would do.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedByProvider`], [`Error::ProviderDisabled`], [`Error::NoEndpoint`],
+    /// [`Error::HostNotAllowed`], [`Error::ProviderError`]; as [`sync::sync`]; what the writer meets.
+    pub async fn sync_models(
+        &self,
+        mutation: Mutation,
+        id: ProviderId,
+        force: bool,
+        expected: Option<Revision>,
+    ) -> Result<SyncSummary> {
+        let snapshot = self.snapshot().load();
+        let provider = snapshot.live_provider(id)?;
+        check_revision(ResourceKind::Provider, id.uuid(), expected, provider.meta.revision)?;
+        let rehearsal = mutation.validate_only;
+        let deadline = self.deadline(&mutation.call);
+        let result = self.sync_now(mutation, &provider, force, deadline, &snapshot).await;
+        // What a person got wrong says nothing about the vendor.
+        if !rehearsal && !matches!(result, Err(Error::ProviderDisabled { .. } | Error::UnsupportedByProvider { .. })) {
+            self.parts.statuses.record(vec![StatusValue::Sync(id, self.sync_status(&result))]).await;
+        }
+        result
+    }
+
+    async fn sync_now(
+        &self,
+        mutation: Mutation,
+        provider: &Provider,
+        force: bool,
+        deadline: Instant,
+        snapshot: &Snapshot,
+    ) -> Result<SyncSummary> {
+        let adapter = adapter::for_kind(provider.kind);
+        let descriptor = adapter.descriptor();
+        if !descriptor.supports_model_sync {
+            return Err(Error::UnsupportedByProvider { kind: provider.kind.name(), call: "SyncModels" });
+        }
+        let listing = self.list_models(adapter, provider, deadline, snapshot).await?;
+        let id = provider.id;
+        // The provider's revision was checked before the vendor was asked; its models may change in the meantime.
+        match self.write(mutation, move |view, context| sync::sync(id, &listing, force, None, view, context)).await? {
+            Answer::Sync(summary) => Ok(summary),
+            _ => {
+                tracing::error!("a synchronisation was answered with something else");
+                Err(Error::internal())
+            }
+        }
+    }
+
+    /// The vendor's list, from the first endpoint that gives one.
+    async fn list_models(
+        &self,
+        adapter: &dyn Adapter,
+        provider: &Provider,
+        deadline: Instant,
+        snapshot: &Snapshot,
+    ) -> Result<Listing> {
+        let mut failed = None;
+        for endpoint in routing::order(snapshot, &self.board().load(), provider.id, Prefer::Default)? {
+            let opened = match self.open_for(provider, &endpoint, snapshot) {
+                Ok(opened) => opened,
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    continue;
+                }
+            };
+            let authority = opened.as_ref().map(Opened::authority);
+            let target = Target { kind: provider.kind, endpoint: &endpoint, authority, deadline };
+            match adapter.list_models(&self.parts.client, &self.parts.catalogue, &target).await {
+                Ok(models) => return Ok(Listing::new(models)),
+                Err(error) => {
+                    let elsewhere = error.is_about_the_endpoint();
+                    failed = Some(error.into());
+                    if !elsewhere || Instant::now() >= deadline {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(failed.unwrap_or(Error::NoEndpoint { provider_id: provider.id.uuid() }))
+    }
+
+    fn sync_status(&self, result: &Result<SyncSummary>) -> SyncStatus {
+        let last_time = self.parts.clock.now();
+        match result {
+            Ok(summary) => SyncStatus {
+                last_time,
+                result: SyncResult::Succeeded,
+                message: String::new(),
+                added: summary.added,
+                updated: summary.updated,
+                deprecated: summary.deprecated,
+                restored: summary.restored,
+                unchanged: summary.unchanged,
+            },
+            Err(error) => SyncStatus {
+                last_time,
+                result: SyncResult::Failed,
+                message: format!("{:.500}", error.to_string()),
+                added: 0,
+                updated: 0,
+                deprecated: 0,
+                restored: 0,
+                unchanged: 0,
+            },
+        }
+    }
+
+    /// Asks the vendor about a credential's secret and keeps the verdict.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::ProviderDisabled`]. All else is a verdict.
+    pub async fn validate_credential(
+        &self,
+        call: &CallContext,
+        id: CredentialId,
+    ) -> Result<(Arc<Credential>, Validation)> {
+        let snapshot = self.snapshot().load();
+        let credential = snapshot.live_credential(id)?;
+        let provider = active(snapshot.live_provider(credential.provider_id)?)?;
+        let board = self.board().load();
+        let former = board.validation(id).map(|entry| Validation::clone(&***entry)).unwrap_or_default();
+        let verdict = self.ask_about(&provider, &credential, self.deadline(call), &snapshot).await;
+        let validation = verdict.over(&former, credential.secret_version, self.parts.clock.now());
+        self.parts.statuses.record(vec![StatusValue::Validation(id, validation.clone())]).await;
+        Ok((credential, validation))
+    }
+
+    async fn ask_about(
+        &self,
+        provider: &Provider,
+        credential: &Arc<Credential>,
+        deadline: Instant,
+        snapshot: &Snapshot,
+    ) -> KeyVerdict {
+        if credential.revoke_time.is_some() {
+            return KeyVerdict::undecided(
+                ValidationCause::None,
+                "the credential is revoked: its secret is sent nowhere",
+            );
+        }
+        let secret = match self.open(credential, credential.secret_version, snapshot) {
+            Ok(secret) => secret,
+            Err(error) => return KeyVerdict::undecided(ValidationCause::SecretUnreadable, error.to_string()),
+        };
+        self.ask_with(provider, credential, &secret, deadline, snapshot).await
+    }
+
+    /// Asks the vendor about `secret`, which may not be stored yet, as if it were the credential's.
+    pub(super) async fn ask_with(
+        &self,
+        provider: &Provider,
+        credential: &Credential,
+        secret: &CredentialSecret,
+        deadline: Instant,
+        snapshot: &Snapshot,
+    ) -> KeyVerdict {
+        let adapter = adapter::for_kind(provider.kind);
+        if !adapter.descriptor().supports_validation {
+            return KeyVerdict::decided(ValidationStatus::Unsupported, "keys of this kind cannot be checked");
+        }
+        let Ok(route) = routing::order(snapshot, &self.board().load(), provider.id, Prefer::Priority) else {
+            return KeyVerdict::undecided(ValidationCause::NoEndpoint, "the provider has no active endpoint");
+        };
+        let authority = Authority::new(secret, &credential.allowed_hosts, credential.id);
+        let mut last = KeyVerdict::undecided(ValidationCause::NoEndpoint, "the provider has no active endpoint");
+        for endpoint in route {
+            let target = Target { kind: provider.kind, endpoint: &endpoint, authority: Some(authority), deadline };
+            last = adapter.validate(&self.parts.client, &target).await;
+            if !last.try_elsewhere || Instant::now() >= deadline {
+                break;
+            }
+        }
+        last
+    }
+
+    /// Lets the vendor run a model once, minimally, and keeps the verdict.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::ProviderDisabled`], [`Error::UnsupportedByProvider`]. All else is a verdict.
+    pub async fn test_model(&self, call: &CallContext, id: ModelId) -> Result<(Arc<Model>, Availability)> {
+        let snapshot = self.snapshot().load();
+        let model = snapshot.live_model(id)?;
+        let provider = active(snapshot.live_provider(model.provider_id)?)?;
+        let adapter = adapter::for_kind(provider.kind);
+        if !adapter.descriptor().supports_model_test {
+            return Err(Error::UnsupportedByProvider { kind: provider.kind.name(), call: "TestModel" });
+        }
+        let board = self.board().load();
+        let former = board.availability(id).map(|entry| Availability::clone(&***entry)).unwrap_or_default();
+        let verdict = self.try_model(adapter, &provider, &model, self.deadline(call), &snapshot).await?;
+        let availability = verdict.over(&former, self.parts.clock.now());
+        self.parts.statuses.record(vec![StatusValue::Availability(id, availability.clone())]).await;
+        Ok((model, availability))
+    }
+
+    async fn try_model(
+        &self,
+        adapter: &dyn Adapter,
+        provider: &Provider,
+        model: &Model,
+        deadline: Instant,
+        snapshot: &Snapshot,
+    ) -> Result<ModelVerdict> {
+        let subject = Subject { model_id: &model.model_id, model_type: model.model_type };
+        let mut last = ModelVerdict::undecided(AvailabilityCause::NoEndpoint, "the provider has no active endpoint");
+        let Ok(route) = routing::order(snapshot, &self.board().load(), provider.id, Prefer::Priority) else {
+            return Ok(last);
+        };
+        for endpoint in route {
+            let opened = match self.open_for(provider, &endpoint, snapshot) {
+                Ok(opened) => opened,
+                Err(Error::HostNotAllowed { host, .. }) => {
+                    let message = format!("no credential may be sent to {host}");
+                    last = ModelVerdict::undecided(AvailabilityCause::HostNotAllowed, message);
+                    continue;
+                }
+                Err(error) => return Ok(ModelVerdict::undecided(AvailabilityCause::NoCredential, error.to_string())),
+            };
+            let authority = opened.as_ref().map(Opened::authority);
+            let target = Target { kind: provider.kind, endpoint: &endpoint, authority, deadline };
+            last = adapter.test_model(&self.parts.client, &target, subject).await?;
+            if !last.try_elsewhere || Instant::now() >= deadline {
+                break;
+            }
+        }
+        Ok(last)
+    }
+
+    /// A credential that may be used at this endpoint, opened; none where the kind works without.
+    fn open_for(&self, provider: &Provider, endpoint: &Endpoint, snapshot: &Snapshot) -> Result<Option<Opened>> {
+        let readable = |sealed: &SealedSecret| self.secrets().ring().contains(&sealed.master_key_id);
+        let host = endpoint.base_url.host();
+        let board = self.board().load();
+        let found = routing::credential_for(snapshot, &board, self.now(), provider.id, host, readable)?;
+        match found {
+            Ok(None) => Ok(None),
+            Ok(Some(credential)) => {
+                let secret = self.open(&credential, credential.secret_version, snapshot)?;
+                Ok(Some(Opened { credential, secret }))
+            }
+            Err(Missing::HostNotAllowed { host, credential_id }) => {
+                Err(Error::HostNotAllowed { host: host.to_string(), credential_id: credential_id.uuid() })
+            }
+            Err(Missing::Unreadable { credential_id, key_id }) => {
+                Err(Error::SecretUnreadable { credential_id: credential_id.uuid(), key_id })
+            }
+            Err(Missing::NoneUsable) => Err(Error::ProviderError {
+                http_status: None,
+                message: "the provider has no usable credential; create one, or enable one".into(),
+            }),
+        }
+    }
+
+    /// Opens a version of a credential's secret.
+    pub(super) fn open(&self, credential: &Credential, version: i64, snapshot: &Snapshot) -> Result<CredentialSecret> {
+        let unreadable =
+            |key_id: &str| Error::SecretUnreadable { credential_id: credential.id.uuid(), key_id: key_id.to_owned() };
+        let sealed = snapshot.sealed(credential.id, version).ok_or_else(|| unreadable("unknown"))?;
+        self.parts.secrets.open(sealed).map_err(|error| {
+            tracing::error!(credential.id = %credential.id, error = %error, "a stored secret does not open");
+            error.into()
+        })
+    }
+
+    /// Until when all vendor calls of one request have to be done.
+    pub(super) fn deadline(&self, call: &CallContext) -> Instant {
+        let budget = Instant::now() + self.parts.call_budget;
+        match call.deadline.and_then(|deadline| deadline.checked_sub(RESERVE)) {
+            Some(deadline) => budget.min(Instant::from_std(deadline)),
+            None => budget,
+        }
+    }
+}
+
+fn active(provider: Arc<Provider>) -> Result<Arc<Provider>> {
+    if provider.is_active { Ok(provider) } else { Err(Error::ProviderDisabled { provider_id: provider.id.uuid() }) }
+}
