@@ -1,9 +1,10 @@
 //! Modelward: a gRPC control plane for LLM configuration.
 //!
 //! Imports go one way: `domain` ← {`secrets`, `adapter`, `snapshot`, `store`} ← `wire` ← {`changes`, `routing`} ←
-//! `control` ← {`auth`, `health`} ← `service` ← `app`. A test reads the `use` lines and enforces it.
+//! `control` ← {`auth`, `health`} ← `service` ← `app` ← `cli`. A test reads the `use` lines and enforces it.
 
 pub mod adapter;
+pub mod app;
 pub mod auth;
 pub mod changes;
 pub mod cli;
@@ -14,6 +15,7 @@ pub mod health;
 pub mod proto;
 pub mod routing;
 pub mod secrets;
+pub mod service;
 pub mod snapshot;
 pub mod store;
 pub mod task;

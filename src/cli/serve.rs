@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::settings::SettingsArgs;
+use crate::app;
 use crate::config::{Logging, environment};
 use crate::telemetry::{self, Metrics};
 
@@ -27,7 +28,7 @@ impl Serve {
         let settings = self.settings.load()?.settings;
         let metrics = Metrics::new();
         start_log(&settings.log, &metrics)?;
-        anyhow::bail!("this build has no server")
+        app::serve(settings, metrics).await
     }
 }
 

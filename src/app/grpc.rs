@@ -1,0 +1,156 @@
+//! The gRPC listener: all services behind one gate, with the limits that the transport does not set by itself.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tonic::codec::CompressionEncoding::{Gzip, Zstd};
+use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
+
+use super::parts::Parts;
+use super::readiness::Readiness;
+use crate::auth::Access;
+use crate::config::{Reflection, Settings};
+use crate::domain::Role;
+use crate::proto;
+use crate::service::gate::{self, Gate};
+use crate::service::{self, Services};
+use crate::task::Tasks;
+
+/// A listener that serves.
+pub struct Listening {
+    /// The port is the real one when 0 was asked for.
+    pub address: SocketAddr,
+    /// Ends when the listener was told to close and its last call is finished.
+    pub done: oneshot::Receiver<()>,
+}
+
+/// Opens the port.
+///
+/// # Errors
+/// When it is taken, or not this machine's.
+pub fn bind(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)
+        .with_context(|| format!("cannot listen on {address}; free the port or choose another address"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Serves the API on `listener` until `closing`; then running calls are finished.
+///
+/// # Errors
+/// When the TLS files cannot be used.
+pub fn serve(
+    listener: std::net::TcpListener,
+    parts: &Parts,
+    readiness: &Readiness,
+    settings: &Settings,
+    tasks: &Tasks,
+    closing: &CancellationToken,
+) -> anyhow::Result<Listening> {
+    let listener = TcpListener::from_std(listener)?;
+    let address = listener.local_addr()?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(Duration::from_secs(60)));
+    let mut server = transport(settings)?.layer(Gate::new(gate(parts, settings)));
+    let router = server.add_routes(routes(parts, readiness, settings)?);
+    let closing = closing.clone().cancelled_owned();
+    let (ended, done) = oneshot::channel();
+    tasks.spawn("grpc", async move {
+        if let Err(error) = router.serve_with_incoming_shutdown(incoming, closing).await {
+            tracing::error!(error = %error, "the gRPC listener failed");
+        }
+        // Nobody waits any more once the hard limit has passed.
+        let _ = ended.send(());
+    });
+    Ok(Listening { address, done })
+}
+
+fn transport(settings: &Settings) -> anyhow::Result<Server> {
+    let server = Server::builder()
+        .max_concurrent_streams(u32::try_from(settings.limits.max_concurrent_streams).unwrap_or(u32::MAX))
+        .http2_keepalive_interval(Some(settings.http2.keepalive_interval))
+        .http2_keepalive_timeout(Some(settings.http2.keepalive_timeout))
+        .http2_max_header_list_size(16 * 1024)
+        .http2_max_pending_accept_reset_streams(Some(50));
+    let Some((certificate, key)) = settings.tls.files() else { return Ok(server) };
+    let read = |path: &std::path::Path| {
+        std::fs::read(path).with_context(|| format!("cannot read the TLS file {}", path.display()))
+    };
+    let identity = Identity::from_pem(read(certificate)?, read(key)?);
+    server
+        .tls_config(ServerTlsConfig::new().identity(identity))
+        .with_context(|| format!("cannot use the TLS files {} and {}", certificate.display(), key.display()))
+}
+
+fn gate(parts: &Parts, settings: &Settings) -> gate::Config {
+    let metrics = parts.metrics.clone();
+    gate::Config {
+        authenticator: parts.authenticator.clone(),
+        snapshot: parts.snapshot.clone(),
+        ids: Arc::clone(&parts.ids),
+        reflection: match settings.server.reflection {
+            Reflection::Off => None,
+            Reflection::Open => Some(Access::Open),
+            Reflection::Viewer => Some(Access::Role(Role::Viewer)),
+        },
+        max_message: settings.limits.max_message.0,
+        slow_call: settings.log.slow_call,
+        observer: Arc::new(move |ended| {
+            metrics.rpc(ended.rpc, service::metadata::code_name(ended.code), ended.duration);
+            if ended.panicked {
+                metrics.panics.inc();
+            }
+        }),
+    }
+}
+
+/// All services. Compression is used for answers to clients that offer it.
+fn routes(parts: &Parts, readiness: &Readiness, settings: &Settings) -> anyhow::Result<Routes> {
+    let limit = settings.limits.max_message.0;
+    macro_rules! add {
+        ($routes:ident, $($server:expr),+ $(,)?) => {
+            $($routes.add_service(
+                $server
+                    .accept_compressed(Gzip)
+                    .accept_compressed(Zstd)
+                    .send_compressed(Gzip)
+                    .send_compressed(Zstd)
+                    .max_decoding_message_size(limit),
+            );)+
+        };
+    }
+    use crate::proto::server as rpc;
+    let services = Services::new(parts.control.clone(), parts.health.clone(), Arc::clone(&parts.facts));
+    let mut routes = Routes::builder();
+    add!(
+        routes,
+        rpc::provider_service_server::ProviderServiceServer::new(services.clone()),
+        rpc::endpoint_service_server::EndpointServiceServer::new(services.clone()),
+        rpc::credential_service_server::CredentialServiceServer::new(services.clone()),
+        rpc::model_service_server::ModelServiceServer::new(services.clone()),
+        rpc::binding_service_server::BindingServiceServer::new(services.clone()),
+        rpc::routing_service_server::RoutingServiceServer::new(services.clone()),
+        rpc::watch_service_server::WatchServiceServer::new(services.clone()),
+        rpc::audit_service_server::AuditServiceServer::new(services.clone()),
+        rpc::admin_service_server::AdminServiceServer::new(services),
+    );
+    routes.add_service(readiness.health_service());
+    if settings.server.reflection != Reflection::Off {
+        routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
+    }
+    Ok(routes.routes().prepare())
+}
+
+/// Reflection over the API, health, and the details of errors, so that grpcurl can show these.
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::REFLECTION_DESCRIPTOR)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+}

@@ -1,0 +1,208 @@
+//! The parts of a process, built bottom up, and the tasks that keep them going.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+use crate::adapter::{Catalogue, Client, ClientConfig};
+use crate::auth::{Authenticator, TokenUses};
+use crate::changes::batch::Planner;
+use crate::changes::writer::{Stats, WriterTask};
+use crate::changes::{Contact, Statuses, Tail, cluster};
+use crate::config::{DatabaseUrl, Settings};
+use crate::control::{self, Control};
+use crate::domain::{Clock, IdSource, RandomIds, SystemClock};
+use crate::health::{HealthChecks, HealthConfig, HealthParts, by_adapters};
+use crate::routing::Picker;
+use crate::secrets::{KeyFile, KeyRing, KeySource, Secrets};
+use crate::service::Facts;
+use crate::snapshot::{Snapshot, SnapshotHandle, StatusBoard, publish};
+use crate::store::{Engine, Store, StoreConfig};
+use crate::task::Tasks;
+use crate::telemetry::Metrics;
+
+/// What the listeners, the command line and the tests work with.
+pub struct Parts {
+    pub store: Store,
+    pub secrets: Secrets,
+    pub snapshot: SnapshotHandle,
+    pub statuses: Statuses,
+    pub control: Control,
+    pub health: HealthChecks,
+    pub authenticator: Authenticator,
+    pub contact: watch::Receiver<Contact>,
+    pub writer_stats: Arc<Stats>,
+    pub metrics: Metrics,
+    pub ids: Arc<dyn IdSource>,
+    pub facts: Arc<Facts>,
+}
+
+impl Parts {
+    /// Opens the database, loads it and starts the workers.
+    ///
+    /// # Errors
+    /// When the database, the master keys or a file cannot be used.
+    pub async fn build(settings: &Settings, tasks: &Tasks, metrics: &Metrics) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
+        let store = open_store(settings).await?;
+        let ring = open_ring(settings, store.engine())?;
+        store.migrate(None).await?;
+        let secrets = cluster::open(&store, ring, clock.as_ref(), ids.as_ref()).await?;
+        let (snapshot, statuses, contact, tail) = follow(&store, &secrets, tasks).await?;
+        let planner = Arc::new(Planner {
+            secrets: secrets.clone(),
+            limits: settings.limits.domain(),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+        });
+        let writer_stats = Arc::new(Stats::default());
+        let (writer, task) =
+            WriterTask::build(store.clone(), snapshot.clone(), tail, Arc::clone(&planner), Arc::clone(&writer_stats));
+        tasks.spawn("writer", task.run(tasks.stopping()));
+        let client = ClientConfig {
+            allow_private: settings.egress.allow_private,
+            extra_ca_file: settings.egress.ca_file.clone(),
+        };
+        let client = Arc::new(Client::new(&client, Arc::clone(&clock))?);
+        let catalogue = Arc::new(open_catalogue(settings.catalogue.file.as_deref())?);
+        let uses = Arc::new(TokenUses::default());
+        tasks.spawn("token uses", {
+            let (uses, statuses, stop) = (Arc::clone(&uses), statuses.clone(), tasks.stopping());
+            async move { uses.write(statuses, stop).await }
+        });
+        let facts = Arc::new(Facts {
+            replica_id: ids.next().to_string(),
+            cluster_id: secrets.cluster_id(),
+            engine: store.engine(),
+            start_time: clock.now(),
+        });
+        let health = check_health(
+            HealthParts {
+                snapshot: snapshot.clone(),
+                board: statuses.board().clone(),
+                probe: by_adapters(Arc::clone(&client)),
+                clock: Arc::clone(&clock),
+                metrics: metrics.clone(),
+                tasks: tasks.clone(),
+            },
+            settings,
+            &store,
+            &facts.replica_id,
+        );
+        let control = Control::new(control::Parts {
+            writer,
+            planner,
+            snapshot: snapshot.clone(),
+            statuses: statuses.clone(),
+            store: store.clone(),
+            secrets: secrets.clone(),
+            client,
+            catalogue,
+            picker: Arc::new(Picker::default()),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            call_budget: settings.egress.call_budget,
+            replica_id: facts.replica_id.clone(),
+        });
+        control.start_upkeep(tasks);
+        let authenticator = Authenticator::new(snapshot.clone(), clock, uses);
+        let metrics = metrics.clone();
+        Ok(Self {
+            store,
+            secrets,
+            snapshot,
+            statuses,
+            control,
+            health,
+            authenticator,
+            contact,
+            writer_stats,
+            metrics,
+            ids,
+            facts,
+        })
+    }
+
+    /// Reads the master keys again; a bad file leaves the ring as it was.
+    pub fn reload_keys(&self) {
+        match self.secrets.ring().reload() {
+            Ok(ids) => tracing::info!(key.ids = ?ids, "the master keys were read again"),
+            Err(error) => tracing::error!(error = %error, "the master keys were not read again"),
+        }
+    }
+}
+
+/// Starts the background health checks.
+fn check_health(parts: HealthParts, settings: &Settings, store: &Store, replica_id: &str) -> HealthChecks {
+    let config =
+        HealthConfig { enabled: settings.health.enabled, max_in_flight: settings.health.max_in_flight, jitter: true };
+    let tasks = parts.tasks.clone();
+    let (health, background) = HealthChecks::build(config, parts, store.clone(), replica_id.to_owned());
+    tasks.spawn("health", background.run(tasks.stopping()));
+    health
+}
+
+/// Loads the configuration and the status, and follows both from there.
+async fn follow(
+    store: &Store,
+    secrets: &Secrets,
+    tasks: &Tasks,
+) -> anyhow::Result<(SnapshotHandle, Statuses, watch::Receiver<Contact>, Tail)> {
+    let (publisher, snapshot) = publish(Snapshot::from_image(store.load_image().await?));
+    let board = StatusBoard::default();
+    board.apply(&store.load_statuses().await?);
+    let (tail, follower) = Tail::build(store.clone(), secrets.clone(), publisher, snapshot.clone());
+    let statuses = Statuses::new(store.clone(), board, tail.clone());
+    tasks.spawn("tail", follower.run(tasks.stopping()));
+    tasks.spawn("statuses", statuses.clone().follow(tasks.stopping()));
+    Ok((snapshot, statuses, tail.contact(), tail))
+}
+
+/// Connects to the database that the settings name.
+///
+/// # Errors
+/// When it does not answer, or another process holds it.
+pub async fn open_store(settings: &Settings) -> anyhow::Result<Store> {
+    let url = match (&settings.database.url, settings.sqlite_file()) {
+        (DatabaseUrl::Postgres(url), _) => Zeroizing::new(url.expose().to_owned()),
+        (_, Some(path)) => Zeroizing::new(format!("sqlite://{}", path.display())),
+        (_, None) => anyhow::bail!("no database is configured"),
+    };
+    let config = StoreConfig {
+        pool_size: settings.database.pool_size,
+        allow_async_commit: settings.database.allow_async_commit,
+        ..StoreConfig::new(url.as_str())
+    };
+    Ok(Store::connect(&config).await?)
+}
+
+/// The master keys. Beside an embedded database they are made on the first start; a shared one needs them given,
+/// because a key that only one of its servers has is a key that is easily lost.
+fn open_ring(settings: &Settings, engine: Engine) -> anyhow::Result<KeyRing> {
+    if let Some(keys) = &settings.secrets.master_keys {
+        return Ok(KeyRing::load(KeySource::Text(Zeroizing::new(keys.expose().to_owned())))?);
+    }
+    let path = settings.master_key_file();
+    let given = settings.secrets.master_key_file.is_some();
+    if !given && engine == Engine::Sqlite && !path.exists() {
+        let id = KeyFile::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        tracing::info!(file = %path.display(), key.id = id, "a master key was made; without it no secret can be read, so keep a copy");
+    }
+    anyhow::ensure!(
+        path.exists(),
+        "no master key: {} does not exist; make one with `modelward keys generate` and name it with --master-key-file or MODELWARD_MASTER_KEYS",
+        path.display()
+    );
+    Ok(KeyRing::load(KeySource::File(path))?)
+}
+
+fn open_catalogue(file: Option<&Path>) -> anyhow::Result<Catalogue> {
+    match file {
+        Some(path) => Catalogue::load(path).with_context(|| format!("cannot use the catalogue {}", path.display())),
+        None => Ok(Catalogue::builtin()?),
+    }
+}

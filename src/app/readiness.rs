@@ -1,0 +1,118 @@
+//! What health means, told in one place to gRPC health, `/readyz` and `/health`.
+//!
+//! Ready: the snapshot is loaded and the server is not stopping; it stays so while the database is away, unless
+//! `reads.max_staleness` bounds that. Only `modelward.writes` and `/health` follow the database.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::server::{HealthReporter, HealthService};
+
+use super::parts::Parts;
+use crate::changes::Contact;
+use crate::config::Settings;
+use crate::service::SERVICE_NAMES;
+use crate::task::Tasks;
+
+/// The health name that follows the database.
+pub const WRITES: &str = "modelward.writes";
+/// How often ages are looked at.
+const TICK: Duration = Duration::from_millis(500);
+
+#[derive(Clone)]
+pub struct Readiness {
+    reporter: HealthReporter,
+    contact: watch::Receiver<Contact>,
+    stopping: Arc<AtomicBool>,
+    max_staleness: Option<Duration>,
+}
+
+impl Readiness {
+    /// Builds it, NOT_SERVING at first, and follows the database from then on.
+    #[must_use]
+    pub fn build(parts: &Parts, settings: &Settings, tasks: &Tasks) -> Self {
+        let readiness = Self {
+            reporter: HealthReporter::new(),
+            contact: parts.contact.clone(),
+            stopping: Arc::new(AtomicBool::new(false)),
+            max_staleness: settings.reads.max_staleness,
+        };
+        let metrics = parts.metrics.clone();
+        let (follower, snapshot, stop) = (readiness.clone(), parts.snapshot.clone(), tasks.stopping());
+        tasks.spawn("readiness", async move {
+            follower
+                .follow(stop, |contact| {
+                    metrics.store_up.set(i64::from(contact.connected));
+                    metrics.revision.set(snapshot.load().head().revision.0);
+                    metrics.snapshot_age_seconds.set(contact.fresh.elapsed().as_secs_f64());
+                })
+                .await;
+        });
+        readiness
+    }
+
+    #[must_use]
+    pub fn health_service(&self) -> HealthServer<impl Health> {
+        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
+    }
+
+    /// Whether calls are welcome.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let fresh = self.contact.borrow().fresh;
+        let stale = self.max_staleness.is_some_and(|most| fresh.elapsed() > most);
+        !stale && !self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Whether the database answers.
+    #[must_use]
+    pub fn database_connected(&self) -> bool {
+        self.contact.borrow().connected
+    }
+
+    pub async fn serving(&self) {
+        self.report().await;
+    }
+
+    pub async fn not_serving(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.report().await;
+    }
+
+    async fn report(&self) {
+        let ready = status_of(self.is_ready());
+        for name in SERVICE_NAMES.iter().copied().chain([""]) {
+            self.reporter.set_service_status(name, ready).await;
+        }
+        let writes = status_of(self.is_ready() && self.database_connected());
+        self.reporter.set_service_status(WRITES, writes).await;
+    }
+
+    async fn follow(mut self, stop: CancellationToken, gauges: impl Fn(Contact)) {
+        let mut tick = interval(TICK);
+        let mut last = None;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {}
+                changed = self.contact.changed() => if changed.is_err() { return },
+            }
+            let contact = *self.contact.borrow_and_update();
+            gauges(contact);
+            let state = (self.is_ready(), contact.connected);
+            if last.replace(state) != Some(state) {
+                self.report().await;
+            }
+        }
+    }
+}
+
+fn status_of(good: bool) -> ServingStatus {
+    if good { ServingStatus::Serving } else { ServingStatus::NotServing }
+}

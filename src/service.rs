@@ -1,0 +1,60 @@
+//! The gRPC services: thin. A handler converts in, calls, converts out; the gate has authorized the call before.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::control::Control;
+use crate::domain::Timestamp;
+use crate::health::HealthChecks;
+use crate::store::Engine;
+
+mod admin;
+mod call;
+mod credential;
+mod endpoint;
+pub mod gate;
+mod list;
+pub mod metadata;
+mod model;
+mod mutation;
+mod not_built;
+mod provider;
+pub mod status;
+
+/// The services of the API, as health checks name them.
+pub const SERVICE_NAMES: [&str; 9] = [
+    "modelward.v1.ProviderService",
+    "modelward.v1.EndpointService",
+    "modelward.v1.CredentialService",
+    "modelward.v1.ModelService",
+    "modelward.v1.BindingService",
+    "modelward.v1.RoutingService",
+    "modelward.v1.WatchService",
+    "modelward.v1.AuditService",
+    "modelward.v1.AdminService",
+];
+
+/// What does not change while the process runs.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub replica_id: String,
+    pub cluster_id: Uuid,
+    pub engine: Engine,
+    pub start_time: Timestamp,
+}
+
+/// All services of the API: one type, a file per service.
+#[derive(Clone)]
+pub struct Services {
+    control: Control,
+    health: HealthChecks,
+    facts: Arc<Facts>,
+}
+
+impl Services {
+    #[must_use]
+    pub const fn new(control: Control, health: HealthChecks, facts: Arc<Facts>) -> Self {
+        Self { control, health, facts }
+    }
+}

@@ -1,0 +1,176 @@
+//! `EndpointService`.
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::Services;
+use super::call::serve;
+use super::list::{self, List};
+use super::mutation::expected;
+use crate::domain::endpoint::Endpoint;
+use crate::domain::endpoint::input::{FIXED, SETTABLE};
+use crate::domain::mask::Presence;
+use crate::domain::{EndpointId, Result, View as _, Violations};
+use crate::proto::server::endpoint_service_server::EndpointService;
+use crate::proto::v1;
+use crate::snapshot::query::{EndpointFilter, Needle};
+use crate::wire;
+use crate::wire::page::{RawItem, RawPage};
+
+/// How many endpoints a pick may leave out.
+const MAX_EXCLUDED: usize = 100;
+
+impl Services {
+    /// The endpoint with its health.
+    fn show_endpoint(&self, endpoint: &Endpoint) -> Option<v1::Endpoint> {
+        Some(wire::endpoint::full(endpoint, self.control.board().load().health(endpoint.id).map(|entry| &***entry)))
+    }
+}
+
+#[async_trait]
+impl EndpointService for Services {
+    async fn create_endpoint(
+        &self,
+        request: Request<v1::CreateEndpointRequest>,
+    ) -> Result<Response<v1::CreateEndpointResponse>, Status> {
+        serve(request, async |call, message: v1::CreateEndpointRequest| {
+            let mut violations = Violations::default();
+            let mutation = self.mutation(call, &message, &mut violations);
+            let input = wire::endpoint::input(message.endpoint.unwrap_or_default(), "endpoint", &mut violations);
+            input.check("endpoint", Presence::Create, &mut violations);
+            violations.into_result()?;
+            let endpoint = self.control.create_endpoint(mutation, input, message.set_default).await?;
+            Ok(v1::CreateEndpointResponse { endpoint: self.show_endpoint(&endpoint) })
+        })
+        .await
+    }
+
+    async fn get_endpoint(
+        &self,
+        request: Request<v1::GetEndpointRequest>,
+    ) -> Result<Response<v1::GetEndpointResponse>, Status> {
+        serve(request, async |_, message: v1::GetEndpointRequest| {
+            let id: EndpointId = list::id("id", &message.id)?;
+            let endpoint = self.control.snapshot().load().live_endpoint(id)?;
+            Ok(v1::GetEndpointResponse { endpoint: self.show_endpoint(&endpoint) })
+        })
+        .await
+    }
+
+    async fn list_endpoints(&self, request: Request<v1::ListEndpointsRequest>) -> Result<Response<RawPage>, Status> {
+        serve(request, async |call, message: v1::ListEndpointsRequest| {
+            let mut violations = Violations::default();
+            let list = List::read::<Endpoint>(call.rpc, &message, &mut violations)?;
+            let filter = EndpointFilter {
+                provider_id: wire::id::parse_filter("provider_id", &message.provider_id, &mut violations),
+                name: list::text(message.name),
+                is_active: message.is_active,
+                health_status: wire::enums::filter("health_status", message.health_status, &mut violations),
+                query: Needle::new(&message.query),
+                labels: message.labels,
+            };
+            violations.into_result()?;
+            let (snapshot, board) = (self.control.snapshot().load(), self.control.board().load());
+            let present = self.control.present(&board);
+            list.answer(
+                |request, fits| snapshot.list_endpoints(&filter, present, request, fits),
+                |entry| {
+                    let config = entry.wire_or(wire::endpoint::config_bytes).clone();
+                    RawItem {
+                        config,
+                        status: wire::endpoint::status_bytes(board.health(entry.id).map(|entry| &***entry)),
+                    }
+                },
+            )
+        })
+        .await
+    }
+
+    async fn update_endpoint(
+        &self,
+        request: Request<v1::UpdateEndpointRequest>,
+    ) -> Result<Response<v1::UpdateEndpointResponse>, Status> {
+        serve(request, async |call, message: v1::UpdateEndpointRequest| {
+            let mut violations = Violations::default();
+            let mutation = self.mutation(call, &message, &mut violations);
+            let expected = expected(message.expected_revision, &mut violations);
+            let mask = wire::mask::read(message.update_mask, SETTABLE, FIXED)?;
+            let endpoint = message.endpoint.unwrap_or_default();
+            let id = wire::id::parse("endpoint.id", &endpoint.id, &mut violations);
+            let input = wire::endpoint::input(endpoint, "endpoint", &mut violations);
+            input.check("endpoint", Presence::Update(&mask), &mut violations);
+            violations.into_result()?;
+            let endpoint = self.control.update_endpoint(mutation, id, input, mask, expected).await?;
+            Ok(v1::UpdateEndpointResponse { endpoint: self.show_endpoint(&endpoint) })
+        })
+        .await
+    }
+
+    async fn delete_endpoint(
+        &self,
+        request: Request<v1::DeleteEndpointRequest>,
+    ) -> Result<Response<v1::DeleteEndpointResponse>, Status> {
+        serve(request, async |call, message: v1::DeleteEndpointRequest| {
+            let mut violations = Violations::default();
+            let mutation = self.mutation(call, &message, &mut violations);
+            let expected = expected(message.expected_revision, &mut violations);
+            let id = wire::id::parse("id", &message.id, &mut violations);
+            violations.into_result()?;
+            self.control.delete_endpoint(mutation, id, expected).await?;
+            Ok(v1::DeleteEndpointResponse {})
+        })
+        .await
+    }
+
+    async fn set_default_endpoint(
+        &self,
+        request: Request<v1::SetDefaultEndpointRequest>,
+    ) -> Result<Response<v1::SetDefaultEndpointResponse>, Status> {
+        serve(request, async |call, message: v1::SetDefaultEndpointRequest| {
+            let mut violations = Violations::default();
+            let mutation = self.mutation(call, &message, &mut violations);
+            let expected = expected(message.expected_revision, &mut violations);
+            let id = wire::id::parse("id", &message.id, &mut violations);
+            violations.into_result()?;
+            let endpoint = self.control.set_default_endpoint(mutation, id, expected).await?;
+            Ok(v1::SetDefaultEndpointResponse { endpoint: self.show_endpoint(&endpoint) })
+        })
+        .await
+    }
+
+    async fn check_endpoint_health(
+        &self,
+        request: Request<v1::CheckEndpointHealthRequest>,
+    ) -> Result<Response<v1::CheckEndpointHealthResponse>, Status> {
+        serve(request, async |_, message: v1::CheckEndpointHealthRequest| {
+            let id: EndpointId = list::id("id", &message.id)?;
+            let endpoint = self.control.snapshot().load().live_endpoint(id)?;
+            let health = self.health.check_now(id).await?;
+            let endpoint = Some(wire::endpoint::full(&endpoint, Some(&health)));
+            Ok(v1::CheckEndpointHealthResponse { endpoint })
+        })
+        .await
+    }
+
+    async fn pick_endpoint(
+        &self,
+        request: Request<v1::PickEndpointRequest>,
+    ) -> Result<Response<v1::PickEndpointResponse>, Status> {
+        serve(request, async |_, message: v1::PickEndpointRequest| {
+            let mut violations = Violations::default();
+            let provider = wire::id::parse("provider_id", &message.provider_id, &mut violations);
+            let excluded = &message.exclude_endpoint_ids;
+            if excluded.len() > MAX_EXCLUDED {
+                violations.add("exclude_endpoint_ids", format!("at most {MAX_EXCLUDED} ids, found {}", excluded.len()));
+            }
+            let field = |index| format!("exclude_endpoint_ids[{index}]");
+            let excluded: Vec<_> = (0..)
+                .zip(excluded)
+                .map(|(index, id): (usize, _)| wire::id::parse(&field(index), id, &mut violations))
+                .collect();
+            violations.into_result()?;
+            let endpoint = self.control.pick_endpoint(provider, &excluded)?;
+            Ok(v1::PickEndpointResponse { endpoint: self.show_endpoint(&endpoint) })
+        })
+        .await
+    }
+}

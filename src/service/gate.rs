@@ -1,0 +1,247 @@
+//! What happens around every call: who it is, whether they may, how long they wait, what the log says.
+//!
+//! Order: panic guard, authentication, role, minimum revision, the call within its deadline. Outside of all that,
+//! statuses that the transport made by itself get the details that every error of this API carries.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use tokio::time::{Instant, timeout};
+use tonic::Code;
+use tonic::body::Body;
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
+use tower::{Layer, Service};
+
+use super::metadata::{self, REQUEST_ID, REVISION};
+use super::status::status;
+use crate::auth::table::{self, Rpc};
+use crate::auth::{Access, Authenticator};
+use crate::domain::{CallContext, Error, IdSource, Result, Revision};
+use crate::snapshot::SnapshotHandle;
+
+/// How long a call without a deadline waits for its minimum revision.
+const REVISION_PATIENCE: Duration = Duration::from_secs(5);
+/// How much earlier than the transport a deadline is kept here: the transport would call it CANCELLED.
+const EARLIER: Duration = Duration::from_millis(5);
+
+/// One call that ended, for logs and metrics.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    pub rpc: &'static str,
+    pub code: Code,
+    pub duration: Duration,
+    pub panicked: bool,
+}
+
+/// What is told of every call that ended.
+pub type Observer = Arc<dyn Fn(&Ended) + Send + Sync>;
+
+/// What the gate needs.
+pub struct Config {
+    pub authenticator: Authenticator,
+    pub snapshot: SnapshotHandle,
+    pub ids: Arc<dyn IdSource>,
+    /// What reflection asks of its callers; `None`: it is switched off.
+    pub reflection: Option<Access>,
+    /// Longest request message, in bytes.
+    pub max_message: usize,
+    /// Calls that take longer are logged as slow.
+    pub slow_call: Duration,
+    pub observer: Observer,
+}
+
+/// The layer around all services.
+#[derive(Clone)]
+pub struct Gate {
+    config: Arc<Config>,
+}
+
+impl Gate {
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { config: Arc::new(config) }
+    }
+}
+
+impl<S> Layer<S> for Gate {
+    type Service = Gated<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Gated { config: Arc::clone(&self.config), inner }
+    }
+}
+
+/// A service behind the gate.
+#[derive(Clone)]
+pub struct Gated<S> {
+    config: Arc<Config>,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Gated<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, std::result::Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The service that was polled ready is the one to call; its clone waits for the next request.
+        let clone = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, clone);
+        let call = Call::new(Arc::clone(&self.config), &request);
+        Box::pin(call.run(inner, request))
+    }
+}
+
+/// One call on its way.
+struct Call {
+    config: Arc<Config>,
+    started: Instant,
+    trace_id: String,
+    path: String,
+    rpc: Option<Rpc>,
+    peer: Option<std::net::SocketAddr>,
+    actor: Option<String>,
+}
+
+impl Call {
+    fn new(config: Arc<Config>, request: &Request<Body>) -> Self {
+        let path = request.uri().path().to_owned();
+        let rpc = table::find(&path, config.reflection);
+        let trace_id = metadata::trace_id(request.headers()).unwrap_or_else(|| config.ids.next().to_string());
+        Self { config, started: Instant::now(), trace_id, path, rpc, peer: peer(request), actor: None }
+    }
+
+    async fn run<S>(mut self, inner: S, request: Request<Body>) -> std::result::Result<Response<Body>, S::Error>
+    where
+        S: Service<Request<Body>, Response = Response<Body>>,
+    {
+        let outcome = AssertUnwindSafe(self.pass(inner, request)).catch_unwind().await;
+        let panicked = outcome.is_err();
+        let mut response = match outcome {
+            Ok(Ok(Ok(response))) => self.with_details(response),
+            Ok(Ok(Err(error))) => return Err(error),
+            Ok(Err(error)) => self.refuse(error),
+            Err(_) => self.refuse(Error::internal()),
+        };
+        self.stamp(response.headers_mut());
+        self.record(response.headers(), panicked);
+        Ok(response)
+    }
+
+    /// Everything that can refuse the call, and the call itself.
+    async fn pass<S>(
+        &mut self,
+        mut inner: S,
+        mut request: Request<Body>,
+    ) -> Result<std::result::Result<Response<Body>, S::Error>>
+    where
+        S: Service<Request<Body>, Response = Response<Body>>,
+    {
+        let rpc = self.rpc.ok_or_else(|| Error::UnknownMethod { method: format!("{:.200}", self.path) })?;
+        let deadline = metadata::deadline(request.headers()).map(|limit| limit.saturating_sub(EARLIER));
+        if let Access::Role(role) = rpc.access {
+            let caller = self.config.authenticator.identify(metadata::authorization(request.headers())?)?;
+            self.actor = Some(caller.name.clone());
+            caller.require(role)?;
+            let context = CallContext {
+                caller: Arc::new(caller),
+                rpc: rpc.name,
+                trace_id: self.trace_id.clone(),
+                peer_address: self.peer.map(|peer| peer.ip()),
+                user_agent: metadata::user_agent(request.headers()),
+                deadline: deadline.and_then(|limit| self.started.into_std().checked_add(limit)),
+            };
+            request.extensions_mut().insert(context);
+        }
+        let call = async {
+            self.wait_for_revision(request.headers(), deadline).await?;
+            Ok(inner.call(request).await)
+        };
+        match deadline {
+            Some(limit) => timeout(limit, call).await.unwrap_or(Err(Error::DeadlineExceeded)),
+            None => call.await,
+        }
+    }
+
+    /// Waits until this replica holds the revision that the caller has seen elsewhere.
+    async fn wait_for_revision(&self, headers: &HeaderMap, deadline: Option<Duration>) -> Result<()> {
+        let Some(wanted) = metadata::min_revision(headers)? else { return Ok(()) };
+        let patience = deadline.unwrap_or(REVISION_PATIENCE);
+        // Leaves before the deadline itself, to say why.
+        let patience = patience.saturating_sub(EARLIER);
+        self.config.snapshot.wait_for(wanted, patience).await.map(drop)
+    }
+
+    fn revision(&self) -> Revision {
+        self.config.snapshot.load().head().revision
+    }
+
+    fn refuse(&self, error: Error) -> Response<Body> {
+        status(error, &self.trace_id).into_http()
+    }
+
+    /// Statuses of the transport itself carry no details: says what they mean here.
+    fn with_details(&self, response: Response<Body>) -> Response<Body> {
+        let headers = response.headers();
+        let ours = self.rpc.is_some_and(|rpc| matches!(rpc.access, Access::Role(_)));
+        if !ours || headers.contains_key("grpc-status-details-bin") {
+            return response;
+        }
+        match metadata::code(headers) {
+            Code::OutOfRange => self.refuse(Error::RequestTooLarge { limit: self.config.max_message }),
+            Code::Unimplemented => self.refuse(Error::UnsupportedEncoding),
+            Code::Internal => self.refuse(Error::field("", "the message does not decode; compare it with the .proto")),
+            _ => response,
+        }
+    }
+
+    fn stamp(&self, headers: &mut HeaderMap) {
+        if let Ok(value) = HeaderValue::from_str(&self.trace_id) {
+            headers.insert(REQUEST_ID, value);
+        }
+        if metadata::code(headers) == Code::Ok {
+            headers.insert(REVISION, HeaderValue::from(self.revision().0));
+        }
+    }
+
+    fn record(&self, headers: &HeaderMap, panicked: bool) {
+        let code = metadata::code(headers);
+        let rpc = self.rpc.map_or("unknown", |rpc| rpc.name);
+        let duration = self.started.elapsed();
+        let duration_ms = duration.as_secs_f64() * 1e3;
+        let actor = self.actor.as_deref().unwrap_or("-");
+        let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
+        let (grpc_code, request_id) = (metadata::code_name(code), self.trace_id.as_str());
+        if panicked {
+            tracing::error!(rpc, request_id, "a handler panicked; this is a bug");
+        }
+        if self.rpc.is_some_and(|rpc| rpc.access == Access::Open) {
+            tracing::debug!(rpc, grpc.code = grpc_code, duration_ms, request_id, peer, "call");
+        } else if duration > self.config.slow_call {
+            tracing::warn!(rpc, grpc.code = grpc_code, duration_ms, actor, request_id, peer, "slow call");
+        } else {
+            tracing::info!(rpc, grpc.code = grpc_code, duration_ms, actor, request_id, peer, "call");
+        }
+        (self.config.observer)(&Ended { rpc, code, duration, panicked });
+    }
+}
+
+fn peer(request: &Request<Body>) -> Option<std::net::SocketAddr> {
+    let extensions = request.extensions();
+    let plain = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+    plain.or_else(|| extensions.get::<TlsConnectInfo<TcpConnectInfo>>().and_then(|info| info.get_ref().remote_addr()))
+}

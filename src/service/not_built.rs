@@ -1,0 +1,52 @@
+//! Services that are declared and not built yet: exactly those of [`NOT_BUILT`](crate::auth::table::NOT_BUILT).
+
+use futures_util::stream::Empty;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::Services;
+use super::call::serve;
+use crate::domain::{Error, Result};
+use crate::proto::server::audit_service_server::AuditService;
+use crate::proto::server::binding_service_server::BindingService;
+use crate::proto::server::routing_service_server::RoutingService;
+use crate::proto::server::watch_service_server::WatchService;
+use crate::proto::v1;
+
+macro_rules! not_built {
+    ($service:ident $([$stream:ident = $type:ty])? { $(fn $method:ident($request:ident) -> $answer:ty;)+ }) => {
+        #[async_trait]
+        impl $service for Services {
+            $(type $stream = $type;)?
+            $(async fn $method(&self, request: Request<v1::$request>) -> Result<Response<$answer>, Status> {
+                serve(request, async |call, _| Err(Error::NotImplemented { rpc: call.rpc })).await
+            })+
+        }
+    };
+}
+
+not_built!(BindingService {
+    fn create_binding(CreateBindingRequest) -> v1::CreateBindingResponse;
+    fn get_binding(GetBindingRequest) -> v1::GetBindingResponse;
+    fn list_bindings(ListBindingsRequest) -> v1::ListBindingsResponse;
+    fn update_binding(UpdateBindingRequest) -> v1::UpdateBindingResponse;
+    fn delete_binding(DeleteBindingRequest) -> v1::DeleteBindingResponse;
+});
+
+not_built!(RoutingService {
+    fn resolve_target(ResolveTargetRequest) -> v1::ResolveTargetResponse;
+    fn fetch_secrets(FetchSecretsRequest) -> v1::FetchSecretsResponse;
+    fn report_outcome(ReportOutcomeRequest) -> v1::ReportOutcomeResponse;
+});
+
+not_built!(WatchService [WatchStream = Empty<Result<v1::WatchResponse, Status>>] {
+    fn watch(WatchRequest) -> Self::WatchStream;
+    fn ack(AckRequest) -> v1::AckResponse;
+    fn list_watchers(ListWatchersRequest) -> v1::ListWatchersResponse;
+});
+
+not_built!(AuditService {
+    fn list_changes(ListChangesRequest) -> v1::ListChangesResponse;
+    fn get_resource_at(GetResourceAtRequest) -> v1::GetResourceAtResponse;
+    fn rollback_resource(RollbackResourceRequest) -> v1::RollbackResourceResponse;
+    fn list_secret_use(ListSecretUseRequest) -> v1::ListSecretUseResponse;
+});
