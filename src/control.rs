@@ -63,6 +63,11 @@ impl Control {
     }
 
     #[must_use]
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    #[must_use]
     pub fn snapshot(&self) -> &SnapshotHandle {
         &self.parts.snapshot
     }

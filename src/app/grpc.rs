@@ -18,7 +18,7 @@ use super::readiness::Readiness;
 use crate::auth::Access;
 use crate::config::{Reflection, Settings};
 use crate::domain::Role;
-use crate::proto;
+use crate::proto::{self, server as rpc};
 use crate::service::gate::{self, Gate};
 use crate::service::{self, Services};
 use crate::task::Tasks;
@@ -56,7 +56,7 @@ pub fn serve(
 ) -> anyhow::Result<Listening> {
     let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(Duration::from_secs(60)));
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(Duration::from_mins(1)));
     let mut server = transport(settings)?.layer(Gate::new(gate(parts, settings)));
     let router = server.add_routes(routes(parts, readiness, settings)?);
     let closing = closing.clone().cancelled_owned();
@@ -125,7 +125,6 @@ fn routes(parts: &Parts, readiness: &Readiness, settings: &Settings) -> anyhow::
             );)+
         };
     }
-    use crate::proto::server as rpc;
     let services = Services::new(parts.control.clone(), parts.health.clone(), Arc::clone(&parts.facts));
     let mut routes = Routes::builder();
     add!(

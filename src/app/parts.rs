@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::adapter::{Catalogue, Client, ClientConfig};
 use crate::auth::{Authenticator, TokenUses};
 use crate::changes::batch::Planner;
-use crate::changes::writer::{Stats, WriterTask};
+use crate::changes::writer::WriterTask;
 use crate::changes::{Contact, Statuses, Tail, cluster};
 use crate::config::{DatabaseUrl, Settings};
 use crate::control::{self, Control};
@@ -34,7 +34,6 @@ pub struct Parts {
     pub health: HealthChecks,
     pub authenticator: Authenticator,
     pub contact: watch::Receiver<Contact>,
-    pub writer_stats: Arc<Stats>,
     pub metrics: Metrics,
     pub ids: Arc<dyn IdSource>,
     pub facts: Arc<Facts>,
@@ -52,47 +51,28 @@ impl Parts {
         let ring = open_ring(settings, store.engine())?;
         store.migrate(None).await?;
         let secrets = cluster::open(&store, ring, clock.as_ref(), ids.as_ref()).await?;
-        let (snapshot, statuses, contact, tail) = follow(&store, &secrets, tasks).await?;
-        let planner = Arc::new(Planner {
-            secrets: secrets.clone(),
-            limits: settings.limits.domain(),
-            clock: Arc::clone(&clock),
-            ids: Arc::clone(&ids),
-        });
-        let writer_stats = Arc::new(Stats::default());
-        let (writer, task) =
-            WriterTask::build(store.clone(), snapshot.clone(), tail, Arc::clone(&planner), Arc::clone(&writer_stats));
-        tasks.spawn("writer", task.run(tasks.stopping()));
-        let client = ClientConfig {
-            allow_private: settings.egress.allow_private,
-            extra_ca_file: settings.egress.ca_file.clone(),
-        };
-        let client = Arc::new(Client::new(&client, Arc::clone(&clock))?);
-        let catalogue = Arc::new(open_catalogue(settings.catalogue.file.as_deref())?);
-        let uses = Arc::new(TokenUses::default());
-        tasks.spawn("token uses", {
-            let (uses, statuses, stop) = (Arc::clone(&uses), statuses.clone(), tasks.stopping());
-            async move { uses.write(statuses, stop).await }
-        });
         let facts = Arc::new(Facts {
             replica_id: ids.next().to_string(),
             cluster_id: secrets.cluster_id(),
             engine: store.engine(),
             start_time: clock.now(),
         });
-        let health = check_health(
-            HealthParts {
-                snapshot: snapshot.clone(),
-                board: statuses.board().clone(),
-                probe: by_adapters(Arc::clone(&client)),
-                clock: Arc::clone(&clock),
-                metrics: metrics.clone(),
-                tasks: tasks.clone(),
-            },
-            settings,
-            &store,
-            &facts.replica_id,
-        );
+        let (snapshot, statuses, tail) = follow(&store, &secrets, tasks).await?;
+        let contact = tail.contact();
+        let planner = Planner {
+            secrets: secrets.clone(),
+            limits: settings.limits.domain(),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+        };
+        let planner = Arc::new(planner);
+        let (writer, task) =
+            WriterTask::build(store.clone(), snapshot.clone(), tail, Arc::clone(&planner), metrics.clone());
+        tasks.spawn("writer", task.run(tasks.stopping()));
+        let client = ClientConfig {
+            allow_private: settings.egress.allow_private,
+            extra_ca_file: settings.egress.ca_file.clone(),
+        };
         let control = Control::new(control::Parts {
             writer,
             planner,
@@ -100,8 +80,8 @@ impl Parts {
             statuses: statuses.clone(),
             store: store.clone(),
             secrets: secrets.clone(),
-            client,
-            catalogue,
+            client: Arc::new(Client::new(&client, Arc::clone(&clock))?),
+            catalogue: Arc::new(open_catalogue(settings.catalogue.file.as_deref())?),
             picker: Arc::new(Picker::default()),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
@@ -109,22 +89,10 @@ impl Parts {
             replica_id: facts.replica_id.clone(),
         });
         control.start_upkeep(tasks);
-        let authenticator = Authenticator::new(snapshot.clone(), clock, uses);
+        let health = check_health(&control, settings, tasks, metrics);
+        let authenticator = authenticate(snapshot.clone(), &statuses, clock, tasks);
         let metrics = metrics.clone();
-        Ok(Self {
-            store,
-            secrets,
-            snapshot,
-            statuses,
-            control,
-            health,
-            authenticator,
-            contact,
-            writer_stats,
-            metrics,
-            ids,
-            facts,
-        })
+        Ok(Self { store, secrets, snapshot, statuses, control, health, authenticator, contact, metrics, ids, facts })
     }
 
     /// Reads the master keys again; a bad file leaves the ring as it was.
@@ -137,21 +105,33 @@ impl Parts {
 }
 
 /// Starts the background health checks.
-fn check_health(parts: HealthParts, settings: &Settings, store: &Store, replica_id: &str) -> HealthChecks {
+fn check_health(control: &Control, settings: &Settings, tasks: &Tasks, metrics: &Metrics) -> HealthChecks {
     let config =
         HealthConfig { enabled: settings.health.enabled, max_in_flight: settings.health.max_in_flight, jitter: true };
-    let tasks = parts.tasks.clone();
-    let (health, background) = HealthChecks::build(config, parts, store.clone(), replica_id.to_owned());
+    let control = control.parts();
+    let parts = HealthParts {
+        snapshot: control.snapshot.clone(),
+        board: control.statuses.board().clone(),
+        probe: by_adapters(Arc::clone(&control.client)),
+        clock: Arc::clone(&control.clock),
+        metrics: metrics.clone(),
+        tasks: tasks.clone(),
+    };
+    let (health, background) = HealthChecks::build(config, parts, control.store.clone(), control.replica_id.clone());
     tasks.spawn("health", background.run(tasks.stopping()));
     health
 }
 
+/// Recognises callers, and writes now and then when their tokens were last used.
+fn authenticate(snapshot: SnapshotHandle, statuses: &Statuses, clock: Arc<dyn Clock>, tasks: &Tasks) -> Authenticator {
+    let uses = Arc::new(TokenUses::default());
+    let (noted, statuses, stop) = (Arc::clone(&uses), statuses.clone(), tasks.stopping());
+    tasks.spawn("token uses", async move { noted.write(statuses, stop).await });
+    Authenticator::new(snapshot, clock, uses)
+}
+
 /// Loads the configuration and the status, and follows both from there.
-async fn follow(
-    store: &Store,
-    secrets: &Secrets,
-    tasks: &Tasks,
-) -> anyhow::Result<(SnapshotHandle, Statuses, watch::Receiver<Contact>, Tail)> {
+async fn follow(store: &Store, secrets: &Secrets, tasks: &Tasks) -> anyhow::Result<(SnapshotHandle, Statuses, Tail)> {
     let (publisher, snapshot) = publish(Snapshot::from_image(store.load_image().await?));
     let board = StatusBoard::default();
     board.apply(&store.load_statuses().await?);
@@ -159,7 +139,7 @@ async fn follow(
     let statuses = Statuses::new(store.clone(), board, tail.clone());
     tasks.spawn("tail", follower.run(tasks.stopping()));
     tasks.spawn("statuses", statuses.clone().follow(tasks.stopping()));
-    Ok((snapshot, statuses, tail.contact(), tail))
+    Ok((snapshot, statuses, tail))
 }
 
 /// Connects to the database that the settings name.

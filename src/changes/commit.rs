@@ -103,5 +103,7 @@ async fn is_committed(store: &Store, head: Head) -> Result<bool, Failure> {
 }
 
 fn leave_open(items: &mut Vec<Item>) {
-    items.drain(..).for_each(|item| item.answer(Err(Error::DeadlineExceeded)));
+    for item in items.drain(..) {
+        item.answer(Err(Error::DeadlineExceeded));
+    }
 }

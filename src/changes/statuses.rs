@@ -81,6 +81,19 @@ impl Statuses {
         }
     }
 
+    /// Reads what was written since the last time; everything, when the counter went back: a backup was restored.
+    async fn read_on(&self) -> Result<StatusBatch, StoreError> {
+        let batch = self.store.statuses_after(self.board.seen()).await?;
+        if batch.revision >= self.board.seen() {
+            self.board.apply(&batch);
+            return Ok(batch);
+        }
+        tracing::warn!("the status counter of the database went back; reading all status anew");
+        let all = self.store.load_statuses().await?;
+        self.board.reset(&all);
+        Ok(all)
+    }
+
     async fn write(&self, values: &[StatusValue]) -> Result<StatusBatch, StoreError> {
         let mut transaction = self.store.status_tx().await?;
         let revision = transaction.revision().await?;
@@ -101,9 +114,8 @@ impl Statuses {
                 _ = poll.tick() => {}
             }
             // The tail tells when the database does not answer; here the next round is the retry.
-            if let Ok(batch) = self.store.statuses_after(self.board.seen()).await {
+            if let Ok(batch) = self.read_on().await {
                 self.rewrap(&batch);
-                self.board.apply(&batch);
             }
         }
     }

@@ -5,7 +5,6 @@
 //! whatever its callers do. Every step is bounded here, because a frozen database still acknowledges TCP.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -19,6 +18,7 @@ use super::write::{Committed, Item, PATIENCE, Writer};
 use crate::domain::{Error, Head, Result, Revision};
 use crate::snapshot::{Snapshot, SnapshotHandle};
 use crate::store::{Store, WriteTx, WriterSession};
+use crate::telemetry::Metrics;
 
 /// How many writes share a transaction.
 pub const BATCH: usize = 64;
@@ -29,16 +29,6 @@ const CATCH_UP: i64 = 1000;
 /// How long to wait until the tail has applied what was handed to it.
 const APPLY: Duration = Duration::from_secs(5);
 
-/// Counters of the writer, for the metrics.
-#[derive(Debug, Default)]
-pub struct Stats {
-    pub batches: AtomicU64,
-    pub writes: AtomicU64,
-    pub commits: AtomicU64,
-    /// Times the database refused what the snapshot allowed: never, unless somebody else wrote to it.
-    pub constraint_violations: AtomicU64,
-}
-
 /// The loop behind [`Writer`].
 pub struct WriterTask {
     queue: mpsc::Receiver<Item>,
@@ -47,7 +37,7 @@ pub struct WriterTask {
     tail: Tail,
     planner: Arc<Planner>,
     session: Option<WriterSession>,
-    stats: Arc<Stats>,
+    metrics: Metrics,
 }
 
 impl WriterTask {
@@ -58,10 +48,10 @@ impl WriterTask {
         snapshot: SnapshotHandle,
         tail: Tail,
         planner: Arc<Planner>,
-        stats: Arc<Stats>,
+        metrics: Metrics,
     ) -> (Writer, Self) {
         let (writer, queue) = Writer::channel();
-        (writer, Self { queue, store, snapshot, tail, planner, session: None, stats })
+        (writer, Self { queue, store, snapshot, tail, planner, session: None, metrics })
     }
 
     /// Writes until `stop`; what is queued by then is still written.
@@ -88,10 +78,12 @@ impl WriterTask {
             items.push(item);
         }
         let (late, items): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.queued.elapsed() > PATIENCE);
-        late.into_iter().for_each(|item| item.answer(Err(Error::StoreUnavailable)));
+        for item in late {
+            item.answer(Err(Error::StoreUnavailable));
+        }
         if !items.is_empty() {
-            self.stats.batches.fetch_add(1, Ordering::Relaxed);
-            self.stats.writes.fetch_add(u64::try_from(items.len()).unwrap_or(0), Ordering::Relaxed);
+            self.metrics.writer_batch_size.observe(u32::try_from(items.len()).unwrap_or(u32::MAX).into());
+            self.metrics.writer_queue.set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
             self.process(items).await;
         }
     }
@@ -107,11 +99,11 @@ impl WriterTask {
                     let mut single = vec![item];
                     match self.rounds(&mut single).await {
                         Ok(results) => answer_all(single, results),
-                        Err(failure) => refuse_all(single, &failure),
+                        Err(failure) => refuse_all(single, failure),
                     }
                 }
             }
-            Err(failure) => refuse_all(items, &failure),
+            Err(failure) => refuse_all(items, failure),
         }
     }
 
@@ -135,7 +127,7 @@ impl WriterTask {
                 Failure::OtherHistory => self.tail.reload().await,
                 Failure::Aborted => {}
                 Failure::Constraint => {
-                    self.stats.constraint_violations.fetch_add(1, Ordering::Relaxed);
+                    self.metrics.store_error("constraint");
                     tracing::error!("the database refused a write that the snapshot allowed; loading anew");
                     return Err(Failure::Constraint);
                 }
@@ -168,7 +160,6 @@ impl WriterTask {
             }
             Err(failure) => return Err(failure),
         }
-        self.stats.commits.fetch_add(1, Ordering::Relaxed);
         self.applied(&base, batch).await
     }
 
@@ -228,12 +219,16 @@ pub(super) async fn step<T, E: Into<Failure>>(step: impl Future<Output = Result<
 }
 
 fn answer_all(items: Vec<Item>, results: Vec<Result<Committed>>) {
-    items.into_iter().zip(results).for_each(|(item, result)| item.answer(result));
+    for (item, result) in items.into_iter().zip(results) {
+        item.answer(result);
+    }
 }
 
-fn refuse_all(items: Vec<Item>, failure: &Failure) {
+fn refuse_all(items: Vec<Item>, failure: Failure) {
     let error = failure.to_error();
-    items.into_iter().for_each(|item| item.answer(Err(error.clone())));
+    for item in items {
+        item.answer(Err(error.clone()));
+    }
 }
 
 fn log_changes(batch: &Batch) {

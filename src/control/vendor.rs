@@ -78,13 +78,12 @@ impl Control {
         let listing = self.list_models(adapter, provider, deadline, snapshot).await?;
         let id = provider.id;
         // The provider's revision was checked before the vendor was asked; its models may change in the meantime.
-        match self.write(mutation, move |view, context| sync::sync(id, &listing, force, None, view, context)).await? {
-            Answer::Sync(summary) => Ok(summary),
-            _ => {
-                tracing::error!("a synchronisation was answered with something else");
-                Err(Error::internal())
-            }
+        let plan = self.write(mutation, move |view, context| sync::sync(id, &listing, force, None, view, context));
+        if let Answer::Sync(summary) = plan.await? {
+            return Ok(summary);
         }
+        tracing::error!("a synchronisation was answered with something else");
+        Err(Error::internal())
     }
 
     /// The vendor's list, from the first endpoint that gives one.

@@ -21,13 +21,13 @@ use crate::wire::page::{RawItem, RawPage};
 
 impl Services {
     /// The credential with its status; `validation` where a newer one than the board's is known.
-    fn show_credential(&self, credential: &Credential, validation: Option<&Validation>) -> Option<v1::Credential> {
+    fn show_credential(&self, credential: &Credential, validation: Option<&Validation>) -> v1::Credential {
         let board = self.control.board().load();
         let status = self.credential_status(credential, &board);
-        Some(wire::credential::full(
+        wire::credential::full(
             credential,
             wire::credential::Status { validation: validation.or(status.validation), ..status },
-        ))
+        )
     }
 
     fn credential_status<'a>(&self, credential: &Credential, board: &'a Board) -> wire::credential::Status<'a> {
@@ -58,7 +58,7 @@ impl CredentialService for Services {
                 refuse_masked("credential.secret", secret)?;
             }
             let credential = self.control.create_credential(mutation, input).await?;
-            Ok(v1::CreateCredentialResponse { credential: self.show_credential(&credential, None) })
+            Ok(v1::CreateCredentialResponse { credential: Some(self.show_credential(&credential, None)) })
         })
         .await
     }
@@ -70,7 +70,7 @@ impl CredentialService for Services {
         serve(request, async |_, message: v1::GetCredentialRequest| {
             let id: CredentialId = list::id("id", &message.id)?;
             let credential = self.control.snapshot().load().live_credential(id)?;
-            Ok(v1::GetCredentialResponse { credential: self.show_credential(&credential, None) })
+            Ok(v1::GetCredentialResponse { credential: Some(self.show_credential(&credential, None)) })
         })
         .await
     }
@@ -121,7 +121,7 @@ impl CredentialService for Services {
                 refuse_masked("credential.secret", secret)?;
             }
             let credential = self.control.update_credential(mutation, id, input, mask, expected).await?;
-            Ok(v1::UpdateCredentialResponse { credential: self.show_credential(&credential, None) })
+            Ok(v1::UpdateCredentialResponse { credential: Some(self.show_credential(&credential, None)) })
         })
         .await
     }
@@ -151,7 +151,7 @@ impl CredentialService for Services {
                 allowed_hosts: message.allowed_hosts,
             };
             let credential = self.control.rotate_credential(mutation, id, rotation, expected).await?;
-            Ok(v1::RotateCredentialResponse { credential: self.show_credential(&credential, None) })
+            Ok(v1::RotateCredentialResponse { credential: Some(self.show_credential(&credential, None)) })
         })
         .await
     }
@@ -167,7 +167,7 @@ impl CredentialService for Services {
             let id = wire::id::parse("id", &message.id, &mut violations);
             violations.into_result()?;
             let credential = self.control.revoke_credential(mutation, id, expected).await?;
-            Ok(v1::RevokeCredentialResponse { credential: self.show_credential(&credential, None) })
+            Ok(v1::RevokeCredentialResponse { credential: Some(self.show_credential(&credential, None)) })
         })
         .await
     }
@@ -196,7 +196,7 @@ impl CredentialService for Services {
             let id: CredentialId = list::id("id", &message.id)?;
             let (credential, validation) = self.control.validate_credential(&call, id).await?;
             let credential = self.show_credential(&credential, Some(&validation));
-            Ok(v1::ValidateCredentialResponse { credential })
+            Ok(v1::ValidateCredentialResponse { credential: Some(credential) })
         })
         .await
     }

@@ -21,8 +21,8 @@ const MAX_EXCLUDED: usize = 100;
 
 impl Services {
     /// The endpoint with its health.
-    fn show_endpoint(&self, endpoint: &Endpoint) -> Option<v1::Endpoint> {
-        Some(wire::endpoint::full(endpoint, self.control.board().load().health(endpoint.id).map(|entry| &***entry)))
+    fn show_endpoint(&self, endpoint: &Endpoint) -> v1::Endpoint {
+        wire::endpoint::full(endpoint, self.control.board().load().health(endpoint.id).map(|entry| &***entry))
     }
 }
 
@@ -39,7 +39,7 @@ impl EndpointService for Services {
             input.check("endpoint", Presence::Create, &mut violations);
             violations.into_result()?;
             let endpoint = self.control.create_endpoint(mutation, input, message.set_default).await?;
-            Ok(v1::CreateEndpointResponse { endpoint: self.show_endpoint(&endpoint) })
+            Ok(v1::CreateEndpointResponse { endpoint: Some(self.show_endpoint(&endpoint)) })
         })
         .await
     }
@@ -51,7 +51,7 @@ impl EndpointService for Services {
         serve(request, async |_, message: v1::GetEndpointRequest| {
             let id: EndpointId = list::id("id", &message.id)?;
             let endpoint = self.control.snapshot().load().live_endpoint(id)?;
-            Ok(v1::GetEndpointResponse { endpoint: self.show_endpoint(&endpoint) })
+            Ok(v1::GetEndpointResponse { endpoint: Some(self.show_endpoint(&endpoint)) })
         })
         .await
     }
@@ -100,7 +100,7 @@ impl EndpointService for Services {
             input.check("endpoint", Presence::Update(&mask), &mut violations);
             violations.into_result()?;
             let endpoint = self.control.update_endpoint(mutation, id, input, mask, expected).await?;
-            Ok(v1::UpdateEndpointResponse { endpoint: self.show_endpoint(&endpoint) })
+            Ok(v1::UpdateEndpointResponse { endpoint: Some(self.show_endpoint(&endpoint)) })
         })
         .await
     }
@@ -132,7 +132,7 @@ impl EndpointService for Services {
             let id = wire::id::parse("id", &message.id, &mut violations);
             violations.into_result()?;
             let endpoint = self.control.set_default_endpoint(mutation, id, expected).await?;
-            Ok(v1::SetDefaultEndpointResponse { endpoint: self.show_endpoint(&endpoint) })
+            Ok(v1::SetDefaultEndpointResponse { endpoint: Some(self.show_endpoint(&endpoint)) })
         })
         .await
     }
@@ -169,7 +169,7 @@ impl EndpointService for Services {
                 .collect();
             violations.into_result()?;
             let endpoint = self.control.pick_endpoint(provider, &excluded)?;
-            Ok(v1::PickEndpointResponse { endpoint: self.show_endpoint(&endpoint) })
+            Ok(v1::PickEndpointResponse { endpoint: Some(self.show_endpoint(&endpoint)) })
         })
         .await
     }

@@ -19,10 +19,10 @@ use crate::wire::page::{RawItem, RawPage};
 
 impl Services {
     /// The model with its availability and usage.
-    fn show_model(&self, model: &Model) -> Option<v1::Model> {
+    fn show_model(&self, model: &Model) -> v1::Model {
         let board = self.control.board().load();
         let (tested, used) = (board.availability(model.id), board.model_usage(model.id));
-        Some(wire::model::full(model, tested.map(|entry| &***entry), used.map(|entry| &***entry)))
+        wire::model::full(model, tested.map(|entry| &***entry), used.map(|entry| &***entry))
     }
 }
 
@@ -55,7 +55,7 @@ impl ModelService for Services {
             input.check("model", Presence::Create, &mut violations);
             violations.into_result()?;
             let model = self.control.create_model(mutation, input, message.set_default).await?;
-            Ok(v1::CreateModelResponse { model: self.show_model(&model) })
+            Ok(v1::CreateModelResponse { model: Some(self.show_model(&model)) })
         })
         .await
     }
@@ -64,7 +64,7 @@ impl ModelService for Services {
         serve(request, async |_, message: v1::GetModelRequest| {
             let id: ModelId = list::id("id", &message.id)?;
             let model = self.control.snapshot().load().live_model(id)?;
-            Ok(v1::GetModelResponse { model: self.show_model(&model) })
+            Ok(v1::GetModelResponse { model: Some(self.show_model(&model)) })
         })
         .await
     }
@@ -137,7 +137,7 @@ impl ModelService for Services {
                 kind: ResourceKind::Model,
                 id: format!("the default of the type {}", wanted.name()),
             })?;
-            Ok(v1::GetDefaultModelResponse { model: self.show_model(&model) })
+            Ok(v1::GetDefaultModelResponse { model: Some(self.show_model(&model)) })
         })
         .await
     }
@@ -158,7 +158,7 @@ impl ModelService for Services {
             check_unpin("unpin_fields", &message.unpin_fields, &mut violations);
             violations.into_result()?;
             let model = self.control.update_model(mutation, id, input, mask, message.unpin_fields, expected).await?;
-            Ok(v1::UpdateModelResponse { model: self.show_model(&model) })
+            Ok(v1::UpdateModelResponse { model: Some(self.show_model(&model)) })
         })
         .await
     }
@@ -175,7 +175,7 @@ impl ModelService for Services {
             let is_active = list::required("is_active", message.is_active, &mut violations);
             violations.into_result()?;
             let model = self.control.set_model_active(mutation, id, is_active, expected).await?;
-            Ok(v1::UpdateModelStatusResponse { model: self.show_model(&model) })
+            Ok(v1::UpdateModelStatusResponse { model: Some(self.show_model(&model)) })
         })
         .await
     }
@@ -238,7 +238,7 @@ impl ModelService for Services {
             let id = wire::id::parse("id", &message.id, &mut violations);
             violations.into_result()?;
             let model = self.control.set_default_model(mutation, id, expected).await?;
-            Ok(v1::SetDefaultModelResponse { model: self.show_model(&model) })
+            Ok(v1::SetDefaultModelResponse { model: Some(self.show_model(&model)) })
         })
         .await
     }

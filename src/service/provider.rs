@@ -20,8 +20,8 @@ use crate::wire::page::{RawItem, RawPage};
 
 impl Services {
     /// The provider with its status.
-    fn show_provider(&self, provider: &Provider) -> Option<v1::Provider> {
-        Some(wire::provider::full(provider, self.control.board().load().sync(provider.id).map(|entry| &***entry)))
+    fn show_provider(&self, provider: &Provider) -> v1::Provider {
+        wire::provider::full(provider, self.control.board().load().sync(provider.id).map(|entry| &***entry))
     }
 }
 
@@ -38,7 +38,7 @@ impl ProviderService for Services {
             input.check("provider", Presence::Create, &mut violations);
             violations.into_result()?;
             let provider = self.control.create_provider(mutation, input).await?;
-            Ok(v1::CreateProviderResponse { provider: self.show_provider(&provider) })
+            Ok(v1::CreateProviderResponse { provider: Some(self.show_provider(&provider)) })
         })
         .await
     }
@@ -52,7 +52,7 @@ impl ProviderService for Services {
             // A deleted one answers too: its times tell until when it can be brought back.
             let provider = self.control.snapshot().load().provider(id);
             let provider = provider.ok_or_else(|| Error::not_found(ResourceKind::Provider, id))?;
-            Ok(v1::GetProviderResponse { provider: self.show_provider(&provider) })
+            Ok(v1::GetProviderResponse { provider: Some(self.show_provider(&provider)) })
         })
         .await
     }
@@ -100,7 +100,7 @@ impl ProviderService for Services {
             input.check("provider", Presence::Update(&mask), &mut violations);
             violations.into_result()?;
             let provider = self.control.update_provider(mutation, id, input, mask, expected).await?;
-            Ok(v1::UpdateProviderResponse { provider: self.show_provider(&provider) })
+            Ok(v1::UpdateProviderResponse { provider: Some(self.show_provider(&provider)) })
         })
         .await
     }
@@ -117,7 +117,7 @@ impl ProviderService for Services {
             let is_active = list::required("is_active", message.is_active, &mut violations);
             violations.into_result()?;
             let provider = self.control.set_provider_active(mutation, id, is_active, expected).await?;
-            Ok(v1::UpdateProviderStatusResponse { provider: self.show_provider(&provider) })
+            Ok(v1::UpdateProviderStatusResponse { provider: Some(self.show_provider(&provider)) })
         })
         .await
     }
@@ -149,7 +149,7 @@ impl ProviderService for Services {
             let id = wire::id::parse("id", &message.id, &mut violations);
             violations.into_result()?;
             let provider = self.control.undelete_provider(mutation, id, expected).await?;
-            Ok(v1::UndeleteProviderResponse { provider: self.show_provider(&provider) })
+            Ok(v1::UndeleteProviderResponse { provider: Some(self.show_provider(&provider)) })
         })
         .await
     }

@@ -50,7 +50,7 @@ fn read<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Result<Vec<Arc<T>
 async fn load(mut conn: Conn<'_>) -> Result<Image> {
     let head = log::head(conn.again()).await?;
     let keyring = all!(conn, cluster by cluster::singleton => ClusterDbRow);
-    let keyring = keyring.iter().next().map(Keyring::from).ok_or(StoreError::NotInitialised)?;
+    let keyring = keyring.as_slice().first().map(Keyring::from).ok_or(StoreError::NotInitialised)?;
     Ok(Image {
         head,
         providers: read(all!(conn, providers by providers::id => ProviderRow))?,
