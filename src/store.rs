@@ -153,15 +153,15 @@ impl Store {
     /// A connection for reading.
     async fn reader(&self) -> Result<Held<'static>> {
         match &*self.backing {
-            Backing::Postgres(postgres) => Ok(Held::Pg(Some(postgres.pooled().await?))),
-            Backing::Sqlite(sqlite) => Ok(Held::LiteReader(Some(sqlite.reader().await?))),
+            Backing::Postgres(postgres) => Ok(Held::Pg(Some(Box::new(postgres.pooled().await?)))),
+            Backing::Sqlite(sqlite) => Ok(Held::LiteReader(Some(Box::new(sqlite.reader().await?)))),
         }
     }
 
     /// A connection for one short transaction that writes.
     async fn short_writer(&self) -> Result<Held<'static>> {
         match &*self.backing {
-            Backing::Postgres(postgres) => Ok(Held::Pg(Some(postgres.pooled().await?))),
+            Backing::Postgres(postgres) => Ok(Held::Pg(Some(Box::new(postgres.pooled().await?)))),
             Backing::Sqlite(sqlite) => Ok(Held::LiteWriter(sqlite.writer().await)),
         }
     }

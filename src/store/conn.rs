@@ -55,18 +55,18 @@ pub(super) struct LiteWriter {
 pub(super) enum Held<'s> {
     /// The writer's own PostgreSQL connection, lent; taken out when it must not be used again.
     Own(&'s mut Option<Box<AsyncPgConnection>>),
-    Pg(Option<Object<AsyncPgConnection>>),
+    Pg(Option<Box<Object<AsyncPgConnection>>>),
     LiteWriter(OwnedMutexGuard<LiteWriter>),
-    LiteReader(Option<Object<LiteConnection>>),
+    LiteReader(Option<Box<Object<LiteConnection>>>),
 }
 
 impl Held<'_> {
     pub(super) fn conn(&mut self) -> Result<Conn<'_>> {
         let conn = match self {
             Self::Own(slot) => slot.as_deref_mut().map(Conn::Pg),
-            Self::Pg(slot) => slot.as_deref_mut().map(Conn::Pg),
+            Self::Pg(slot) => slot.as_deref_mut().map(|object| Conn::Pg(object)),
             Self::LiteWriter(guard) => Some(Conn::Lite(&mut guard.conn)),
-            Self::LiteReader(slot) => slot.as_deref_mut().map(Conn::Lite),
+            Self::LiteReader(slot) => slot.as_deref_mut().map(|object| Conn::Lite(object)),
         };
         conn.ok_or_else(|| StoreError::unavailable("the connection was lost"))
     }
@@ -75,8 +75,8 @@ impl Held<'_> {
     fn discard(&mut self) {
         match self {
             Self::Own(slot) => drop(slot.take()),
-            Self::Pg(slot) => drop(slot.take().map(Object::take)),
-            Self::LiteReader(slot) => drop(slot.take().map(Object::take)),
+            Self::Pg(slot) => drop(slot.take().map(|object| Object::take(*object))),
+            Self::LiteReader(slot) => drop(slot.take().map(|object| Object::take(*object))),
             Self::LiteWriter(_) => {}
         }
     }

@@ -115,7 +115,7 @@ impl StoreError {
 impl From<diesel::result::Error> for StoreError {
     fn from(error: diesel::result::Error) -> Self {
         match error {
-            diesel::result::Error::DatabaseError(kind, info) => database(&kind, &*info),
+            diesel::result::Error::DatabaseError(kind, info) => database(kind, &*info),
             diesel::result::Error::BrokenTransactionManager => Self::unavailable("the connection is broken"),
             other => Self::Other(Cause(other.to_string())),
         }
@@ -132,7 +132,7 @@ impl From<diesel::ConnectionError> for StoreError {
 }
 
 /// Diesel keeps neither SQLSTATE nor SQLite's result code, so some cases are told by the engines' own English words.
-fn database(kind: &DatabaseErrorKind, info: &dyn DatabaseErrorInformation) -> StoreError {
+fn database(kind: DatabaseErrorKind, info: &dyn DatabaseErrorInformation) -> StoreError {
     let text = info.message();
     let cause = || Cause(text.to_owned());
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));

@@ -49,8 +49,8 @@ fn read<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Result<Vec<Arc<T>
 
 async fn load(mut conn: Conn<'_>) -> Result<Image> {
     let head = log::head(conn.again()).await?;
-    let keyring = all!(conn, cluster by cluster::singleton => ClusterDbRow);
-    let keyring = keyring.as_slice().first().map(Keyring::from).ok_or(StoreError::NotInitialised)?;
+    let rows = all!(conn, cluster by cluster::singleton => ClusterDbRow);
+    let [keyring] = rows.as_slice() else { return Err(StoreError::NotInitialised) };
     Ok(Image {
         head,
         providers: read(all!(conn, providers by providers::id => ProviderRow))?,
@@ -58,7 +58,7 @@ async fn load(mut conn: Conn<'_>) -> Result<Image> {
         credentials: read(all!(conn, credentials by credentials::id => CredentialRow))?,
         models: read(all!(conn, models by models::id => ModelRow))?,
         tokens: read(all!(conn, tokens by tokens::id => TokenRow))?,
-        keyring: Arc::new(keyring),
+        keyring: Arc::new(Keyring::from(keyring)),
         sealed: {
             let key = (credential_secrets::credential_id, credential_secrets::version);
             all!(conn, credential_secrets by key => SecretRow).into_iter().map(Into::into).collect()

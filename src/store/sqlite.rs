@@ -149,3 +149,49 @@ fn check(settings: &Settings) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Timestamp;
+    use crate::domain::keyring::WrappedKey;
+    use crate::store::{Backing, ClusterRow, Store};
+
+    fn settings(synchronous: i64, foreign_keys: i64, journal_mode: &str) -> Settings {
+        Settings { synchronous, foreign_keys, journal_mode: journal_mode.into() }
+    }
+
+    #[test]
+    fn settings_that_lose_data_are_refused() {
+        assert!(check(&settings(2, 1, "wal")).is_ok());
+        assert!(check(&settings(3, 1, "wal")).is_ok(), "EXTRA is more than FULL");
+        for unsafe_settings in [settings(1, 1, "wal"), settings(2, 0, "wal"), settings(2, 1, "delete")] {
+            assert!(matches!(check(&unsafe_settings), Err(StoreError::Unsafe { .. })));
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_full_disk_is_told_and_nothing_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = StoreConfig::new(format!("sqlite://{}", dir.path().join("full.db").display()));
+        let store = Store::connect(&config).await.unwrap();
+        store.migrate(None).await.unwrap();
+        let key = |byte, size| WrappedKey { purpose: "p".into(), master_key_id: "m".into(), wrapped: vec![byte; size] };
+        let row = ClusterRow {
+            cluster_id: uuid::Uuid::nil(),
+            active_key_id: "m".into(),
+            keys: vec![key(1, 60)],
+            create_time: Timestamp::default(),
+        };
+        store.initialise(&row).await.unwrap();
+        let Backing::Sqlite(sqlite) = &*store.backing else { panic!("it is SQLite") };
+        // The setting belongs to the connection, so it stands for a disk that is full.
+        sqlite.writer().await.conn.batch_execute("PRAGMA max_page_count = 1").await.unwrap();
+        let error = store.replace_wrapped_keys(&[key(2, 1 << 20)]).await.unwrap_err();
+        assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+        assert_eq!(crate::domain::Error::from(error), crate::domain::Error::StoreFull);
+        assert_eq!(store.cluster().await.unwrap(), Some(row));
+        sqlite.writer().await.conn.batch_execute("PRAGMA max_page_count = 1000000").await.unwrap();
+        store.replace_wrapped_keys(&[key(2, 1 << 20)]).await.unwrap();
+    }
+}

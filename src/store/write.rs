@@ -116,14 +116,13 @@ impl WriterSession {
     /// # Errors
     /// [`StoreError::Unavailable`] also when another replica holds the lock for too long.
     pub async fn begin(&mut self) -> Result<WriteTx<'_>> {
-        let held = match self.store.lite_writer().await {
-            Some(guard) => Held::LiteWriter(guard),
-            None => {
-                if self.own.is_none() {
-                    self.own = self.store.own_connection().await?;
-                }
-                Held::Own(&mut self.own)
+        let held = if let Some(guard) = self.store.lite_writer().await {
+            Held::LiteWriter(guard)
+        } else {
+            if self.own.is_none() {
+                self.own = self.store.own_connection().await?;
             }
+            Held::Own(&mut self.own)
         };
         let mut transaction = Transaction::begin(held, Purpose::Write).await?;
         let head = lock_head(transaction.conn()?).await;

@@ -76,7 +76,7 @@ macro_rules! add {
 
 impl Effect {
     pub(super) fn of(log: &[LogLine]) -> Self {
-        let mut touched: BTreeMap<(ResourceKind, Uuid), (Option<&Resource>, Option<&Resource>)> = BTreeMap::new();
+        let mut touched: BTreeMap<_, (Option<&Resource>, Option<&Resource>)> = BTreeMap::new();
         for change in log.iter().map(|line| &*line.change).filter(|change| change.operation != Operation::Access) {
             let key = (change.resource_kind, change.resource_id);
             touched.entry(key).or_insert((change.before.as_ref(), None)).1 = change.after.as_ref();

@@ -1,0 +1,224 @@
+//! Temporary PostgreSQL clusters: the real server, on the machine's own binaries.
+//!
+//! A cluster lives in a directory of its own, listens on 127.0.0.1 only, syncs to disk like a real one, and ends with
+//! the process that started it, however that ends: a shell holds the server and waits for the end of a pipe. The
+//! server refuses to run as root, so root hands it to `postgres` or `nobody`.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+/// Answers each word on its input when it is done; at the end of input it stops the server and removes everything.
+const KEEPER: &str = r#"
+trap '' INT TERM HUP
+start() { "$BIN/postgres" -D "$DIR/data" </dev/null >>"$DIR/log" 2>&1 & pid=$!; }
+start
+while read -r word; do
+    case "$word" in
+        start) start ;;
+        stop) kill -INT "$pid"; wait "$pid" ;;
+        kill) kill -QUIT "$pid"; wait "$pid" ;;
+    esac
+    echo done
+done
+kill -QUIT "$pid" 2>/dev/null
+wait "$pid"
+rm -rf "$DIR"
+"#;
+
+const SETTINGS: &str = "listen_addresses = '127.0.0.1'\nmax_connections = 200\nlc_messages = 'C'\n";
+
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+/// A running cluster.
+pub struct Cluster {
+    bin: PathBuf,
+    dir: PathBuf,
+    port: u16,
+    keeper: Mutex<Keeper>,
+}
+
+struct Keeper {
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    _shell: Child,
+}
+
+impl Cluster {
+    /// The cluster that all tests of this process share. For tests that stop it, there is [`start`](Self::start).
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(""))
+    }
+
+    /// Starts a cluster with more settings, written as in `postgresql.conf`.
+    pub fn start(settings: &str) -> Self {
+        let bin = binaries();
+        let number = DATABASES.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("modelward-pg-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a directory for the cluster");
+        let user = unprivileged();
+        if let Some(user) = user {
+            run(Command::new("chown").arg(user).arg(&dir));
+        }
+        run(as_user(user, bin.join("initdb"))
+            .args(["--username=modelward", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"])
+            .arg("-D")
+            .arg(dir.join("data")));
+        let port = free_port();
+        let conf = dir.join("data/postgresql.conf");
+        let own = format!("{SETTINGS}port = {port}\nunix_socket_directories = '{}'\n{settings}", dir.display());
+        let mut file = std::fs::OpenOptions::new().append(true).open(&conf).expect("the cluster's settings");
+        file.write_all(own.as_bytes()).expect("the cluster's settings");
+        let mut shell = as_user(user, "sh")
+            .args(["-c", KEEPER])
+            .env("BIN", &bin)
+            .env("DIR", &dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell that keeps the server");
+        let input = shell.stdin.take().expect("a pipe");
+        let output = BufReader::new(shell.stdout.take().expect("a pipe"));
+        let cluster = Self { bin, dir, port, keeper: Mutex::new(Keeper { input, output, _shell: shell }) };
+        cluster.wait_until_ready();
+        cluster
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The URL of a database.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://modelward@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Makes a database, empty or as a copy of another one to which nobody is connected; answers its name.
+    pub fn create_database(&self, template: Option<&str>) -> String {
+        let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        let mut create = Command::new(self.bin.join("createdb"));
+        create.args(["-h", "127.0.0.1", "-U", "modelward", "-p", &self.port.to_string()]);
+        if let Some(template) = template {
+            create.args(["-T", template]);
+        }
+        run(create.arg(&name));
+        name
+    }
+
+    /// Runs SQL as the superuser and answers what it prints.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        let mut psql = Command::new(self.bin.join("psql"));
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "modelward"]);
+        run(psql.args(["-p", &self.port.to_string(), "-d", database, "-c", sql]))
+    }
+
+    /// Restarts the server so that it speaks TLS, and nothing else on TCP.
+    pub fn enable_tls(&self, cert: &str, key: &str) {
+        let data = self.dir.join("data");
+        let owner = std::fs::metadata(&data).expect("the cluster's data");
+        for (name, text) in [("server.crt", cert), ("server.key", key)] {
+            let path = data.join(name);
+            std::fs::write(&path, text).expect("a file of the cluster");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("its mode");
+            std::os::unix::fs::chown(&path, Some(owner.uid()), Some(owner.gid())).expect("its owner");
+        }
+        let access = "local all all trust\nhostssl all all 127.0.0.1/32 trust\nhostssl all all ::1/128 trust\n";
+        std::fs::write(data.join("pg_hba.conf"), access).expect("a file of the cluster");
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on");
+        self.stop();
+        self.restart();
+    }
+
+    /// Stops the server, ending all sessions.
+    pub fn stop(&self) {
+        self.say("stop");
+    }
+
+    /// Kills the server: nothing is written on the way out.
+    pub fn kill(&self) {
+        self.say("kill");
+    }
+
+    /// Starts the server again.
+    pub fn restart(&self) {
+        self.say("start");
+        self.wait_until_ready();
+    }
+
+    fn say(&self, word: &str) {
+        let mut keeper = self.keeper.lock().expect("the keeper");
+        writeln!(keeper.input, "{word}").expect("the keeper listens");
+        let mut answer = String::new();
+        keeper.output.read_line(&mut answer).expect("the keeper answers");
+        assert_eq!(answer, "done\n", "the keeper of PostgreSQL is gone");
+    }
+
+    fn wait_until_ready(&self) {
+        let begin = Instant::now();
+        let port = self.port.to_string();
+        let is_ready = || {
+            let mut ask = Command::new(self.bin.join("psql"));
+            ask.args(["-X", "-q", "-h", "127.0.0.1", "-U", "modelward", "-p", &port, "-d", "postgres", "-c", ""]);
+            ask.output().is_ok_and(|output| output.status.success())
+        };
+        while !is_ready() {
+            let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+            assert!(begin.elapsed() < Duration::from_mins(1), "PostgreSQL does not start:\n{log}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// The newest installed server. A missing one fails the tests: what was not run has not passed.
+fn binaries() -> PathBuf {
+    let mut found: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .filter(|bin| bin.join("postgres").exists() && bin.join("initdb").exists())
+        .collect();
+    found.sort();
+    let by_config = || {
+        let output = Command::new("pg_config").arg("--bindir").output().ok()?;
+        let bin = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
+        bin.join("initdb").exists().then_some(bin)
+    };
+    found.pop().or_else(by_config).expect(
+        "the tests need PostgreSQL's server programs (initdb, postgres): install the package postgresql \
+         (Debian: apt-get install postgresql)",
+    )
+}
+
+/// Whom root hands the server to; none: we are not root.
+fn unprivileged() -> Option<&'static str> {
+    let id = |args: &[&str]| Command::new("id").args(args).output().ok().filter(|output| output.status.success());
+    let own = id(&["-u"]).map(|output| output.stdout);
+    if own.as_deref() != Some(b"0\n") {
+        return None;
+    }
+    Some(if id(&["-u", "postgres"]).is_some() { "postgres" } else { "nobody" })
+}
+
+fn as_user(user: Option<&str>, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let Some(user) = user else { return Command::new(program) };
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", user, "--clear-groups"]).arg(program).current_dir("/");
+    command
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{command:?} failed: {text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
