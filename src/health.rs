@@ -10,8 +10,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 mod backlog;
@@ -19,20 +19,22 @@ mod leader;
 mod ledger;
 mod probe;
 mod recorder;
+mod report;
 mod schedule;
 mod scheduler;
 
 pub use probe::{ProbeFn, Target, by_adapters};
 
 use backlog::{Finding, Turn};
-use leader::Leader;
+use leader::{Leader, Standing};
 use ledger::{Ledger, StoreLedger};
 use probe::Prober;
 use recorder::{Recorder, known, tell};
+use report::Reports;
 use schedule::Schedule;
-use scheduler::{Scheduler, Wakes};
+use scheduler::Scheduler;
 
-use crate::domain::health::{EndpointHealth, Weight};
+use crate::domain::health::{EndpointHealth, Evidence, Weight};
 use crate::domain::{Clock, EndpointId, Error, Result};
 use crate::snapshot::{SnapshotHandle, StatusBoard};
 use crate::store::Store;
@@ -41,8 +43,6 @@ use crate::telemetry::Metrics;
 
 /// So long a demanded check waits for its verdict to be written; a probe takes at most 9 s and a check less than 10 s.
 const WRITE_LIMIT: Duration = Duration::from_millis(600);
-/// Requests to hurry that wait to be heard; what is beyond is probed in its turn.
-const HURRIES: usize = 256;
 
 /// Settings of the background checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub struct HealthChecks {
     prober: Prober,
     ledger: Arc<dyn Ledger>,
     tasks: Tasks,
-    hurry: mpsc::Sender<EndpointId>,
+    reports: Reports,
 }
 
 /// The background checks, to be run.
@@ -82,9 +82,9 @@ pub struct BackgroundChecks {
     ledger: Arc<dyn Ledger>,
     leader: Leader,
     scheduler: Scheduler,
-    wakes: Wakes,
+    standings: watch::Receiver<Standing>,
     recorder: Recorder,
-    found: mpsc::UnboundedReceiver<(Target, crate::domain::health::Evidence)>,
+    found: mpsc::UnboundedReceiver<(Target, Evidence)>,
 }
 
 impl HealthChecks {
@@ -99,7 +99,6 @@ impl HealthChecks {
         let leader = Leader::new(metrics.clone());
         let prober = Prober { probe, clock, metrics };
         let (found_by, found) = mpsc::unbounded_channel();
-        let (hurry, hurried) = mpsc::channel(HURRIES);
         let background = BackgroundChecks {
             enabled: config.enabled,
             ledger: Arc::clone(&ledger),
@@ -110,12 +109,12 @@ impl HealthChecks {
                 schedule: Schedule::new(config.max_in_flight, config.jitter),
                 found: found_by,
             },
-            wakes: Wakes { standing: leader.subscribe(), hurry: hurried },
+            standings: leader.subscribe(),
             recorder: Recorder::new(Arc::clone(&ledger), board.clone(), leader.clone()),
             leader,
             found,
         };
-        (Self { snapshot, board, prober, ledger, tasks, hurry }, background)
+        (Self { snapshot, board, prober, ledger, tasks, reports: Reports::new() }, background)
     }
 
     /// Probes an endpoint now, on this replica, whatever the background checks are doing. This one probe sets the
@@ -137,7 +136,24 @@ impl HealthChecks {
         answered.await.map_err(|_| Error::internal())
     }
 
-    /// Writes and shows the finding of a demanded check; shows it here only if it cannot be written.
+    /// Takes note that clients failed to use an endpoint: DEGRADED at most, and a probe from here that may say more.
+    /// Returns at once; of many reports few act.
+    pub fn report_failure(&self, id: EndpointId) {
+        let Some(permit) = self.reports.admit(id, Instant::now()) else { return };
+        let Ok(target) = Target::find(&self.snapshot.load(), id) else { return };
+        let this = self.clone();
+        self.tasks.spawn("health report", async move {
+            let _permit = permit;
+            let now = this.prober.clock.now();
+            let known_health = known(&this.board, id);
+            let reported = this.conclude(Finding::reported(target.clone(), now, &known_health)).await;
+            if let Some(evidence) = this.prober.probe(target.clone()).await {
+                this.conclude(Finding::new(target, evidence, Weight::Background, &reported)).await;
+            }
+        });
+    }
+
+    /// Writes and shows the finding outside of the background checks; shows it here only if it cannot be written.
     async fn conclude(&self, finding: Finding) -> EndpointHealth {
         let findings = [finding];
         let written = timeout(WRITE_LIMIT, self.ledger.fold(None, &findings)).await;
@@ -154,11 +170,6 @@ impl HealthChecks {
         tell(&finding.target, &turn, true);
         turn.after
     }
-
-    /// Asks for a background probe soon, if this replica makes them.
-    pub fn hurry(&self, id: EndpointId) {
-        let _ = self.hurry.try_send(id);
-    }
 }
 
 impl BackgroundChecks {
@@ -167,11 +178,11 @@ impl BackgroundChecks {
         if !self.enabled {
             return;
         }
-        let Self { ledger, leader, scheduler, wakes, recorder, found, .. } = self;
+        let Self { ledger, leader, scheduler, standings, recorder, found, .. } = self;
         // The lease is given back after the last batch.
         let written = CancellationToken::new();
         let work = async {
-            tokio::join!(scheduler.run(wakes, &stop), recorder.run(found, &stop));
+            tokio::join!(scheduler.run(standings, &stop), recorder.run(found, &stop));
             written.cancel();
         };
         tokio::join!(leader.run(&*ledger, &written), work);

@@ -123,6 +123,22 @@ impl EndpointHealth {
             http_status: evidence.http_status,
         }
     }
+
+    /// The health after clients reported failures: DEGRADED at most, because only a probe can tell that an endpoint is
+    /// down. Of an endpoint that is not well already it says nothing new.
+    #[must_use]
+    pub fn reported(&self, time: Timestamp) -> Self {
+        match self.status {
+            HealthStatus::Degraded | HealthStatus::Unhealthy => self.clone(),
+            HealthStatus::Unknown | HealthStatus::Healthy => Self {
+                status: HealthStatus::Degraded,
+                cause: HealthCause::Reported,
+                last_transition_time: Some(time),
+                message: "clients reported failures".into(),
+                ..self.clone()
+            },
+        }
+    }
 }
 
 #[cfg(test)]
@@ -182,5 +198,18 @@ mod tests {
         let after = health.fold(&evidence(Verdict::Impossible, 2), &policy, Weight::Demanded);
         assert_eq!(after.status, HealthStatus::Degraded);
         assert_eq!(after.last_transition_time, health.last_transition_time);
+    }
+
+    #[test]
+    fn reported_failures_degrade_and_never_more() {
+        let policy = HealthCheckPolicy::default();
+        let at = Timestamp::from_micros(7);
+        let well = EndpointHealth::default().fold(&evidence(Verdict::Alive, 1), &policy, Weight::Background);
+        let reported = well.reported(at);
+        assert_eq!((reported.status, reported.cause), (HealthStatus::Degraded, HealthCause::Reported));
+        assert_eq!(reported.last_transition_time, Some(at));
+        assert_eq!(reported.reported(Timestamp::from_micros(8)), reported);
+        let down = well.fold(&evidence(Verdict::Down, 2), &policy, Weight::Demanded);
+        assert_eq!(down.reported(at), down);
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::probe::Target;
-use crate::domain::EndpointId;
 use crate::domain::health::{EndpointHealth, Evidence, Weight};
+use crate::domain::{EndpointId, Timestamp};
 
 /// A transition waits so long for others to share its transaction.
 pub(super) const TRANSITION: Duration = Duration::from_millis(100);
@@ -28,8 +28,10 @@ const KEPT: usize = 32;
 #[derive(Debug, Clone)]
 pub(super) struct Finding {
     pub target: Target,
-    /// In the order in which it was found; not empty.
+    /// In the order in which it was found.
     pub evidence: Vec<Evidence>,
+    /// When clients reported failures, if they did.
+    pub reported: Option<Timestamp>,
     pub weight: Weight,
     /// The health as this replica sees it: what it knew, with the evidence.
     pub folded: EndpointHealth,
@@ -45,7 +47,13 @@ pub(super) struct Turn {
 impl Finding {
     pub fn new(target: Target, evidence: Evidence, weight: Weight, known: &EndpointHealth) -> Self {
         let folded = known.fold(&evidence, &target.endpoint.health_check, weight);
-        Self { target, evidence: vec![evidence], weight, folded }
+        Self { target, evidence: vec![evidence], reported: None, weight, folded }
+    }
+
+    /// What clients have reported.
+    pub fn reported(target: Target, time: Timestamp, known: &EndpointHealth) -> Self {
+        let folded = known.reported(time);
+        Self { target, evidence: Vec::new(), reported: Some(time), weight: Weight::Background, folded }
     }
 
     pub fn id(&self) -> EndpointId {
@@ -70,6 +78,7 @@ impl Finding {
         let new = self.evidence.iter().skip(folded_already.map_or(0, |last| last + 1));
         let policy = &self.target.endpoint.health_check;
         let after = new.fold(before.clone(), |health, evidence| health.fold(evidence, policy, self.weight));
+        let after = if let Some(time) = self.reported { after.reported(time) } else { after };
         Turn { before, after }
     }
 }

@@ -230,13 +230,6 @@ impl Schedule {
         wanted && !moved
     }
 
-    /// Makes one that waits due at once.
-    pub fn hurry(&mut self, id: EndpointId, now: Instant) {
-        if let Some(Place::Waiting(due)) = self.plans.get(&id).map(|plan| plan.place) {
-            self.wait(id, due, now.min(due));
-        }
-    }
-
     /// Forgets everything; what was in flight is cut off by the caller.
     pub fn clear(&mut self) {
         *self = Self::new(self.slots, self.jitter);

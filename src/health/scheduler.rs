@@ -1,7 +1,7 @@
 //! When which endpoint is probed: the loop around [`Schedule`].
 //!
 //! One loop, woken by what becomes due, by probes that end, by changes of the configuration (looked at most every
-//! [`LOOK`]), by changes of standing and by requests to hurry. Probes run in a set of their own and are cut off when
+//! [`LOOK`]) and by changes of standing. Probes run in a set of their own and are cut off when
 //! this replica is to stop probing.
 
 use std::time::Duration;
@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::leader::Standing;
 use super::probe::{Prober, Target};
 use super::schedule::{Known, PROMPT, Schedule};
+use crate::domain::Timestamp;
 use crate::domain::health::{EndpointHealth, Evidence, HealthCause};
-use crate::domain::{EndpointId, Timestamp};
 use crate::snapshot::{SnapshotHandle, StatusBoard};
 
 /// How often a changing configuration is looked through for what is to be probed.
@@ -29,24 +29,18 @@ pub(super) struct Scheduler {
     pub found: mpsc::UnboundedSender<(Target, Evidence)>,
 }
 
-/// What wakes the loop from outside.
-pub(super) struct Wakes {
-    pub standing: watch::Receiver<Standing>,
-    pub hurry: mpsc::Receiver<EndpointId>,
-}
-
 type Probes = JoinSet<(Target, Option<Evidence>)>;
 
 impl Scheduler {
     /// Probes what is due, as long as this replica is to probe, until `stop`.
-    pub async fn run(mut self, mut wakes: Wakes, stop: &CancellationToken) {
+    pub async fn run(mut self, mut standings: watch::Receiver<Standing>, stop: &CancellationToken) {
         let mut heads = self.snapshot.subscribe();
         let mut probes = Probes::new();
         let mut was_probing = false;
         // When to look at the configuration; `None`: it has not changed.
         let mut look = None;
         loop {
-            let standing = *wakes.standing.borrow_and_update();
+            let standing = *standings.borrow_and_update();
             let probing = standing.probes(Instant::now());
             match (was_probing, probing) {
                 (false, true) => look = Some(Instant::now()),
@@ -69,13 +63,12 @@ impl Scheduler {
             let wake = [look, self.schedule.next_due(), end].into_iter().flatten().min();
             tokio::select! {
                 () = stop.cancelled() => return,
-                changed = wakes.standing.changed() => if changed.is_err() { return },
+                changed = standings.changed() => if changed.is_err() { return },
                 changed = heads.changed(), if probing && look.is_none() => {
                     if changed.is_err() { return }
                     look = Some(Instant::now() + LOOK);
                 }
                 Some(landed) = probes.join_next(), if !probes.is_empty() => self.land(landed),
-                Some(id) = wakes.hurry.recv() => self.schedule.hurry(id, Instant::now()),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
         }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::leader::Standing;
 use super::*;
 use crate::domain::ResourceKind;
 use crate::domain::endpoint::Endpoint;
@@ -200,4 +199,23 @@ async fn a_transition_is_written_within_a_quarter_of_a_second_and_numbers_rarely
     eventually("degraded", || shared.status(3) == HealthStatus::Degraded).await;
     assert!(begun.elapsed() < Duration::from_millis(250) + INTERVAL * 2, "{:?}", begun.elapsed());
     assert_eq!(replica.shown(3), HealthStatus::Degraded);
+}
+
+#[tokio::test]
+async fn reported_failures_degrade_until_a_probe_tells_more() {
+    let (shared, servers) = (Shared::default(), Arc::new(Servers::default()));
+    let alone = |endpoint: &mut Endpoint| endpoint.health_check.enabled = false;
+    let replica = Replica::start(1, &shared, &servers, with([quick(1, alone)]));
+    assert_eq!(replica.checks.check_now(id(1)).await.unwrap().status, HealthStatus::Healthy);
+    // The probe because of the report fails once, which is one failure of three.
+    servers.set(1, Verdict::Down);
+    (0..100).for_each(|_| replica.checks.report_failure(id(1)));
+    replica.checks.report_failure(id(9));
+    let failures = || replica.board.load().health(id(1)).unwrap().value().consecutive_failures;
+    eventually("the probe is recorded", || failures() == 1).await;
+    assert_eq!((shared.status(1), replica.shown(1)), (HealthStatus::Degraded, HealthStatus::Degraded));
+    assert_eq!(servers.probes(1), 2, "a hundred reports, one probe");
+    assert_eq!(replica.checks.check_now(id(1)).await.unwrap().status, HealthStatus::Unhealthy);
+    replica.checks.report_failure(id(1));
+    assert_eq!(replica.shown(1), HealthStatus::Unhealthy);
 }

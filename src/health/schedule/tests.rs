@@ -208,17 +208,3 @@ fn a_shorter_interval_is_felt_at_once_and_other_edits_change_nothing() {
     schedule.follow([edited(1, |endpoint| endpoint.health_check.interval = second)].into_iter(), unknown, now);
     assert_eq!(schedule.next_due(), Some(now + second));
 }
-
-#[test]
-fn hurrying_makes_a_waiting_endpoint_due() {
-    let now = Instant::now();
-    let mut schedule = Schedule::new(8, false);
-    follow(&mut schedule, 1..=1, now);
-    let launched = launch(&mut schedule, now);
-    schedule.hurry(id(1), now);
-    assert!(launch(&mut schedule, now).is_empty(), "it is in flight");
-    schedule.land(&launched[0], true, now);
-    schedule.hurry(id(1), now);
-    schedule.hurry(id(7), now);
-    assert_eq!(launch(&mut schedule, now).len(), 1);
-}
