@@ -5,6 +5,7 @@ use super::super::for_kind;
 use super::super::testing::{KEY, Server, client, endpoint, only, reply, secret, target};
 use super::*;
 use crate::domain::credential::{ValidationCause, ValidationStatus};
+use crate::domain::model::sync::Sourced;
 use crate::domain::model::{AvailabilityCause, AvailabilityStatus, Capability, FieldSource};
 
 async fn sync(kind: ProviderKind, body: &Value) -> Result<Vec<ListedModel>, CallError> {
