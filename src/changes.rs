@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod cluster;
 pub mod commit;
+pub mod compare;
 pub mod rewrap;
 pub mod statuses;
 pub mod tail;

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use crate::adapter::{Catalogue, Client, ClientConfig};
 use crate::auth::{Authenticator, TokenUses};
 use crate::changes::batch::Planner;
+use crate::changes::compare::Comparison;
 use crate::changes::writer::WriterTask;
 use crate::changes::{Contact, Statuses, Tail, cluster};
 use crate::config::{DatabaseUrl, Settings};
@@ -59,6 +60,13 @@ impl Parts {
         });
         let (snapshot, statuses, tail) = follow(&store, &secrets, tasks).await?;
         let contact = tail.contact();
+        let comparison = Comparison {
+            store: store.clone(),
+            snapshot: snapshot.clone(),
+            tail: tail.clone(),
+            metrics: metrics.clone(),
+        };
+        tasks.spawn("comparison", comparison.run(tasks.stopping()));
         let planner = Planner {
             secrets: secrets.clone(),
             limits: settings.limits.domain(),
