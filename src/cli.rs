@@ -132,7 +132,7 @@ mod tests {
             "modelward migrate --to 20260101000000",
             "modelward config check --config c",
             "modelward config show --set egress.allow_private=true",
-            "modelward token create --name n --role admin --role viewer --expires-in 30d",
+            "modelward token create --name n --role admin --role viewer --expires-in 30d --offline",
             "modelward token list --server http://127.0.0.1:1 --token-file f",
             "modelward token revoke 0199d3c4-0000-7000-8000-000000000000",
             "modelward token generate",

@@ -1,17 +1,21 @@
 //! `modelward token`: who may call.
 
+mod access;
+
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
-use super::client::{Client, ServerArgs, TokenArgs, refusal};
+use self::access::{Access, NewToken};
+use super::client::{Client, ServerArgs, TokenArgs};
 use super::settings::SettingsArgs;
 use super::{output, table};
+use crate::app::Offline;
 use crate::config;
-use crate::domain::{Clock as _, Id, IdSource as _, RandomIds, SystemClock};
-use crate::proto::v1::{CreateTokenRequest, ListTokensRequest, RevokeTokenRequest, Role, Token as Record};
+use crate::domain::{Clock as _, Id, IdSource as _, RandomIds, Role, SystemClock};
+use crate::proto::v1::Token as Record;
 use crate::secrets::TokenSecret;
 
 /// Creates, lists or revokes tokens: who may call, and what
@@ -22,14 +26,15 @@ Examples:
   modelward token list
   modelward token revoke 0199d3c4-5b2e-7c31-9f3e-0f6c2d1b8a44
 A token is sent as the metadata `authorization: Bearer mw_…`. These verbs call a running server with an admin's token,
-by default the first one, admin.token in the data directory.")]
+by default the first one, admin.token in the data directory; or, with --offline, work on the database
+of a server that does not run.")]
 pub enum Token {
     /// Creates a token and prints its text, once: only a hash is kept
     Create(Create),
     /// Lists the tokens, revoked and expired ones too; never their text
     List {
         #[command(flatten)]
-        call: Call,
+        to: Target,
     },
     /// Revokes a token for good, on every replica
     Revoke {
@@ -39,7 +44,7 @@ pub enum Token {
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
         #[command(flatten)]
-        call: Call,
+        to: Target,
     },
     /// Prints the text of a token that nobody knows yet, for --bootstrap-token-file of a new server
     #[command(after_help = "Example:\n  modelward token generate > first.token")]
@@ -63,6 +68,26 @@ impl Call {
     }
 }
 
+/// A running server, or its database.
+#[derive(Args)]
+pub struct Target {
+    /// Works on the database while no server runs: when the admin's token is lost, say
+    #[arg(long)]
+    offline: bool,
+    #[command(flatten)]
+    call: Call,
+}
+
+impl Target {
+    async fn open(self) -> anyhow::Result<Access> {
+        if !self.offline {
+            return Ok(Access::Online(Box::new(self.call.connect().await?)));
+        }
+        let settings = self.call.settings.load()?.settings;
+        Ok(Access::Offline(Box::new(Offline::open(settings).await?)))
+    }
+}
+
 #[derive(Args)]
 pub struct Create {
     /// The name: the actor in the audit log
@@ -78,7 +103,7 @@ pub struct Create {
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
     #[command(flatten)]
-    call: Call,
+    to: Target,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -93,15 +118,14 @@ enum RoleArg {
     Admin,
 }
 
-impl RoleArg {
-    fn wire(self) -> i32 {
-        let role = match self {
-            Self::Viewer => Role::Viewer,
-            Self::Consumer => Role::Consumer,
-            Self::Editor => Role::Editor,
-            Self::Admin => Role::Admin,
-        };
-        role.into()
+impl From<RoleArg> for Role {
+    fn from(role: RoleArg) -> Self {
+        match role {
+            RoleArg::Viewer => Self::Viewer,
+            RoleArg::Consumer => Self::Consumer,
+            RoleArg::Editor => Self::Editor,
+            RoleArg::Admin => Self::Admin,
+        }
     }
 }
 
@@ -109,13 +133,17 @@ impl Token {
     pub async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Create(create) => create.run().await,
-            Self::List { call } => list(call.connect().await?).await,
-            Self::Revoke { id, reason, call } => {
-                let mut client = call.connect().await?;
-                let request = client.request(RevokeTokenRequest { id, reason, ..RevokeTokenRequest::default() });
-                let answer = client.admin.revoke_token(request).await.map_err(|status| refusal(&status))?;
-                let name = answer.into_inner().token.unwrap_or_default().name;
-                output::note(&format!("modelward: the token {name} is revoked"));
+            Self::List { to } => {
+                let mut access = to.open().await?;
+                let tokens = access.list().await;
+                access.close().await;
+                Ok(output::data(&shown(tokens?)?)?)
+            }
+            Self::Revoke { id, reason, to } => {
+                let mut access = to.open().await?;
+                let token = access.revoke(id, reason).await;
+                access.close().await;
+                output::note(&format!("modelward: the token {} is revoked", token?.name));
                 Ok(())
             }
             Self::Generate => {
@@ -128,45 +156,28 @@ impl Token {
 
 impl Create {
     async fn run(self) -> anyhow::Result<()> {
-        let expire_time = self.expires_in.map(|span| {
-            let micros = SystemClock.now().after(span).micros();
-            prost_types::Timestamp { seconds: micros / 1_000_000, nanos: 0 }
-        });
-        let message = CreateTokenRequest {
-            name: Some(self.name),
-            roles: self.roles.into_iter().map(RoleArg::wire).collect(),
-            expire_time,
+        let new = NewToken {
+            name: self.name,
+            roles: self.roles.into_iter().map(Role::from).collect(),
+            expire_time: self.expires_in.map(|span| SystemClock.now().after(span)),
             reason: self.reason,
-            ..CreateTokenRequest::default()
         };
-        let mut client = self.call.connect().await?;
-        let request = client.request(message);
-        let answer = client.admin.create_token(request).await.map_err(|status| refusal(&status))?.into_inner();
-        let token = answer.token.unwrap_or_default();
+        let mut access = self.to.open().await?;
+        let created = access.create(new).await;
+        access.close().await;
+        let (token, text) = created?;
         output::note(&format!(
             "modelward: the token {} has the id {}; its text is shown only now",
             token.name, token.id
         ));
-        Ok(output::data(&format!("{}\n", answer.secret))?)
+        Ok(output::data(&format!("{}\n", text.as_str()))?)
     }
 }
 
-async fn list(mut client: Client) -> anyhow::Result<()> {
-    let mut rows = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let request = client.request(ListTokensRequest { page_token, page_size: 1000, ..ListTokensRequest::default() });
-        let page = client.admin.list_tokens(request).await.map_err(|status| refusal(&status))?.into_inner();
-        for token in page.tokens {
-            rows.push(row(token).context("the server sent a time that cannot be read")?);
-        }
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+fn shown(tokens: Vec<Record>) -> anyhow::Result<String> {
+    let rows: Result<Vec<_>, _> = tokens.into_iter().map(row).collect();
     let headings = ["ID", "NAME", "ROLES", "CREATED", "EXPIRES", "LAST USED", "REVOKED"];
-    Ok(output::data(&table::table(headings, &rows))?)
+    Ok(table::table(headings, &rows.context("a time cannot be read")?))
 }
 
 fn row(token: Record) -> Result<[String; 7], jiff::Error> {
@@ -190,13 +201,14 @@ fn time(time: Option<prost_types::Timestamp>) -> Result<String, jiff::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::v1;
 
     #[test]
     fn a_token_is_listed_without_what_it_does_not_have() {
         let token = Record {
             id: "i".to_owned(),
             name: "ci".to_owned(),
-            roles: vec![Role::Viewer.into(), Role::Editor.into()],
+            roles: vec![v1::Role::Viewer.into(), v1::Role::Editor.into()],
             create_time: Some(prost_types::Timestamp { seconds: 1_789_000_000, nanos: 5 }),
             ..Record::default()
         };
