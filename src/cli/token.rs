@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use self::access::{Access, NewToken};
 use super::client::{Client, ServerArgs, TokenArgs};
+use super::serve::start_log;
 use super::settings::SettingsArgs;
 use super::{output, table};
 use crate::app::Offline;
@@ -17,6 +18,7 @@ use crate::config;
 use crate::domain::{Clock as _, Id, IdSource as _, RandomIds, Role, SystemClock};
 use crate::proto::v1::Token as Record;
 use crate::secrets::TokenSecret;
+use crate::telemetry::Metrics;
 
 /// Creates, lists or revokes tokens: who may call, and what
 #[derive(Subcommand)]
@@ -84,6 +86,7 @@ impl Target {
             return Ok(Access::Online(Box::new(self.call.connect().await?)));
         }
         let settings = self.call.settings.load()?.settings;
+        start_log(&settings.log, &Metrics::new())?;
         Ok(Access::Offline(Box::new(Offline::open(settings).await?)))
     }
 }
