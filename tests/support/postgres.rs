@@ -63,10 +63,10 @@ impl Cluster {
         let dir = std::env::temp_dir().join(format!("modelward-pg-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a directory for the cluster");
         let user = unprivileged();
-        if let Some(user) = user {
-            run(Command::new("chown").arg(user).arg(&dir));
+        if let Some(user) = &user {
+            run(Command::new("chown").arg(user.name).arg(&dir));
         }
-        run(as_user(user, bin.join("initdb"))
+        run(as_user(user.as_ref(), bin.join("initdb"))
             .args(["--username=modelward", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"])
             .arg("-D")
             .arg(dir.join("data")));
@@ -75,7 +75,7 @@ impl Cluster {
         let own = format!("{SETTINGS}port = {port}\nunix_socket_directories = '{}'\n{settings}", dir.display());
         let mut file = std::fs::OpenOptions::new().append(true).open(&conf).expect("the cluster's settings");
         file.write_all(own.as_bytes()).expect("the cluster's settings");
-        let mut shell = as_user(user, "sh")
+        let mut shell = as_user(user.as_ref(), "sh")
             .args(["-c", KEEPER])
             .env("BIN", &bin)
             .env("DIR", &dir)
@@ -195,20 +195,29 @@ fn binaries() -> PathBuf {
     )
 }
 
-/// Whom root hands the server to; none: we are not root.
-fn unprivileged() -> Option<&'static str> {
-    let id = |args: &[&str]| Command::new("id").args(args).output().ok().filter(|output| output.status.success());
-    let own = id(&["-u"]).map(|output| output.stdout);
-    if own.as_deref() != Some(b"0\n") {
-        return None;
-    }
-    Some(if id(&["-u", "postgres"]).is_some() { "postgres" } else { "nobody" })
+/// Somebody root hands the server to.
+struct User {
+    name: &'static str,
+    group: String,
 }
 
-fn as_user(user: Option<&str>, program: impl AsRef<std::ffi::OsStr>) -> Command {
+/// None: we are not root.
+fn unprivileged() -> Option<User> {
+    let id = |args: &[&str]| {
+        let output = Command::new("id").args(args).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    if id(&["-u"]).as_deref() != Some("0") {
+        return None;
+    }
+    let found = ["postgres", "nobody"].into_iter().find_map(|name| Some(User { name, group: id(&["-g", name])? }));
+    Some(found.expect("the server does not run as root, and there is neither a user postgres nor nobody"))
+}
+
+fn as_user(user: Option<&User>, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let Some(user) = user else { return Command::new(program) };
     let mut command = Command::new("setpriv");
-    command.args(["--reuid", user, "--clear-groups"]).arg(program).current_dir("/");
+    command.args(["--reuid", user.name, "--regid", &user.group, "--clear-groups"]).arg(program).current_dir("/");
     command
 }
 

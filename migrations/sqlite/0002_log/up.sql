@@ -13,7 +13,7 @@ CREATE TABLE changes (
     request_id TEXT NOT NULL,
     time INTEGER NOT NULL,
     PRIMARY KEY (revision, ordinal)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX changes_resource ON changes (resource_id, revision);
 
 -- One row. Whoever updates it holds the write lock of the whole configuration.
