@@ -1,6 +1,7 @@
 //! Planning a batch: from queued writes and a snapshot to one write set, without touching the database.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::write::{Committed, Write};
@@ -79,10 +80,11 @@ impl Planner {
             },
         };
         for write in writes {
-            let result = run.one(write);
+            let result = run.guarded(write);
             run.batch.results.push(result);
         }
         run.batch.set.head = run.batch.head;
+        run.batch.set.notify = !run.batch.set.log.is_empty();
         run.batch.set.sealed.clone_from(&run.batch.sealed);
         run.batch
     }
@@ -97,6 +99,14 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// A plan that panics is a bug, and that write's alone: its effects are taken when it is complete, or not at all.
+    fn guarded(&mut self, write: &Write) -> Result<Committed> {
+        catch_unwind(AssertUnwindSafe(|| self.one(write))).unwrap_or_else(|_| {
+            tracing::error!(rpc = write.call.rpc, "planning a write panicked; this is a bug");
+            Err(Error::internal())
+        })
+    }
+
     fn one(&mut self, write: &Write) -> Result<Committed> {
         if let Some(replay) = self.replay(write)? {
             return Ok(replay);

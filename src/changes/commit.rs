@@ -1,8 +1,9 @@
 //! COMMIT and its doubts: what happens when the answer does not come.
 
+use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::write::Item;
 use super::writer::step;
@@ -61,15 +62,10 @@ impl Failure {
     }
 }
 
-/// Commits. Callers who wait too long are answered meanwhile and leave `items`; the COMMIT is never abandoned before
-/// [`LOST`].
+/// Commits. The COMMIT is never abandoned before [`LOST`].
 pub(super) async fn commit(transaction: WriteTx<'_>, items: &mut Vec<Item>) -> Result<(), Failure> {
-    let mut commit = Box::pin(transaction.commit());
-    if let Ok(result) = timeout(ANSWER, &mut commit).await {
-        return result.map_err(Failure::from);
-    }
-    leave_open(items);
-    match timeout(LOST.saturating_sub(ANSWER), commit).await {
+    let committed = timeout(LOST, transaction.commit());
+    match patiently(committed, items).await {
         Ok(result) => result.map_err(Failure::from),
         Err(_) => Err(Failure::Unknown),
     }
@@ -78,18 +74,29 @@ pub(super) async fn commit(transaction: WriteTx<'_>, items: &mut Vec<Item>) -> R
 /// Finds out whether the transaction that would have brought the log to `head` was committed, for as long as it takes:
 /// until then no other write of this process may begin.
 pub(super) async fn resolve(store: &Store, head: Head, items: &mut Vec<Item>) -> Result<(), Failure> {
-    let since = Instant::now();
     tracing::warn!(revision = head.revision.0, "the outcome of a commit is open; looking for it");
-    loop {
-        match is_committed(store, head).await {
-            Ok(true) => return Ok(()),
-            Ok(false) => return Err(Failure::Unavailable),
-            Err(_) => sleep(AGAIN).await,
+    let found = async {
+        loop {
+            match is_committed(store, head).await {
+                Ok(found) => return found,
+                Err(_) => sleep(AGAIN).await,
+            }
         }
-        if since.elapsed() > ANSWER {
-            leave_open(items);
-        }
+    };
+    if patiently(found, items).await { Ok(()) } else { Err(Failure::Unavailable) }
+}
+
+/// Waits for an outcome to its end. Callers who would wait longer than [`ANSWER`] are told that it is open, and leave
+/// `items`.
+async fn patiently<T>(outcome: impl Future<Output = T>, items: &mut Vec<Item>) -> T {
+    let mut outcome = pin!(outcome);
+    if let Ok(known) = timeout(ANSWER, &mut outcome).await {
+        return known;
     }
+    for item in items.drain(..) {
+        item.answer(Err(Error::DeadlineExceeded));
+    }
+    outcome.await
 }
 
 /// Looks for the revision and hash under the lock, so that a COMMIT still on its way cannot slip past.
@@ -100,10 +107,4 @@ async fn is_committed(store: &Store, head: Head) -> Result<bool, Failure> {
     let rows = step(transaction.log_after(before, 1)).await?;
     step(transaction.rollback()).await?;
     Ok(rows.last().is_some_and(|row| row.revision == head.revision && row.hash == head.hash))
-}
-
-fn leave_open(items: &mut Vec<Item>) {
-    for item in items.drain(..) {
-        item.answer(Err(Error::DeadlineExceeded));
-    }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::secret::SealedSecret;
@@ -21,7 +21,9 @@ pub const POLL: Duration = Duration::from_secs(1);
 /// How many revisions are read at a time.
 const PAGE: i64 = 1000;
 /// One read of the log that takes longer counts as failed: a frozen database still acknowledges TCP.
-const READ_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const READ_LIMIT: Duration = Duration::from_secs(10);
+/// The same for everything at once.
+const LOAD_LIMIT: Duration = Duration::from_mins(2);
 
 /// Changes that follow the revision and hash of `base`.
 pub(super) struct Transition {
@@ -45,6 +47,8 @@ pub struct Contact {
     pub connected: bool,
     /// When the snapshot was last known to be the newest.
     pub fresh: Instant,
+    /// How often everything was loaded anew since the start: status that belongs to what was held before is void.
+    pub loads: u64,
 }
 
 /// The way to the tail, for the writer of the same process.
@@ -59,7 +63,7 @@ impl Tail {
     #[must_use]
     pub fn build(store: Store, secrets: Secrets, publisher: Publisher, snapshot: SnapshotHandle) -> (Self, Follower) {
         let (sender, inputs) = mpsc::unbounded_channel();
-        let (contact, watched) = watch::channel(Contact { connected: true, fresh: Instant::now() });
+        let (contact, watched) = watch::channel(Contact { connected: true, fresh: Instant::now(), loads: 0 });
         (Self { inputs: sender, contact: watched }, Follower { store, secrets, publisher, snapshot, inputs, contact })
     }
 
@@ -221,9 +225,10 @@ impl Follower {
 
     /// Loads everything anew.
     async fn reload(&mut self) -> Result<(), FollowError> {
-        let image = self.store.load_image().await?;
+        let image = within(LOAD_LIMIT, self.store.load_image()).await?;
         tracing::info!(revision = image.head.revision.0, "the configuration was loaded anew");
         self.publish(Snapshot::from_image(image));
+        self.contact.send_modify(|contact| contact.loads += 1);
         Ok(())
     }
 
@@ -258,12 +263,16 @@ impl Follower {
             tracing::info!("the database answers again");
         }
         let fresh = if connected { Instant::now() } else { was.fresh };
-        self.contact.send_replace(Contact { connected, fresh });
+        self.contact.send_replace(Contact { connected, fresh, ..was });
     }
 }
 
 async fn bounded<T>(read: impl Future<Output = Result<T, StoreError>>) -> Result<T, FollowError> {
-    Ok(tokio::time::timeout(READ_LIMIT, read).await.map_err(|_| FollowError::Timeout)??)
+    within(READ_LIMIT, read).await
+}
+
+async fn within<T>(limit: Duration, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, FollowError> {
+    Ok(timeout(limit, read).await.map_err(|_| FollowError::Timeout)??)
 }
 
 /// The secret versions that `changes` bring: their ciphertexts stand in a table of their own.

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{Batch, Planner, request_key};
 use super::commit::{self, Failure};
 use super::tail::{Tail, Transition};
-use super::write::{Committed, Item, PATIENCE, Writer};
-use crate::domain::{Error, Head, Result, Revision};
+use super::write::{Committed, Item, Queued, Writer};
+use crate::domain::{Head, Result, Revision};
 use crate::snapshot::{Snapshot, SnapshotHandle};
 use crate::store::{Store, WriteTx, WriterSession};
 use crate::telemetry::Metrics;
@@ -24,6 +24,8 @@ use crate::telemetry::Metrics;
 pub const BATCH: usize = 64;
 /// A step before COMMIT that takes longer costs the connection; nothing was written.
 pub const STEP: Duration = Duration::from_millis(1500);
+/// How much longer the statements of a large batch may take, for each line of the log.
+const PER_LINE: Duration = Duration::from_micros(250);
 /// How far behind the snapshot may be to be brought up to date while the lock is held.
 const CATCH_UP: i64 = 1000;
 /// How long to wait until the tail has applied what was handed to it.
@@ -31,7 +33,7 @@ const APPLY: Duration = Duration::from_secs(5);
 
 /// The loop behind [`Writer`].
 pub struct WriterTask {
-    queue: mpsc::Receiver<Item>,
+    queue: mpsc::Receiver<Queued>,
     store: Store,
     snapshot: SnapshotHandle,
     tail: Tail,
@@ -71,15 +73,11 @@ impl WriterTask {
     }
 
     /// Writes one item and whatever else is waiting.
-    async fn drain(&mut self, first: Item) {
-        let mut items = vec![first];
+    async fn drain(&mut self, first: Queued) {
+        let mut items = Vec::from_iter(first.begin());
         while items.len() < BATCH {
-            let Ok(item) = self.queue.try_recv() else { break };
-            items.push(item);
-        }
-        let (late, items): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.queued.elapsed() > PATIENCE);
-        for item in late {
-            item.answer(Err(Error::StoreUnavailable));
+            let Ok(next) = self.queue.try_recv() else { break };
+            items.extend(next.begin());
         }
         if !items.is_empty() {
             self.metrics.writer_batch_size.observe(u32::try_from(items.len()).unwrap_or(u32::MAX).into());
@@ -89,21 +87,27 @@ impl WriterTask {
     }
 
     /// Brings a batch to its end. A constraint that the snapshot did not foresee means that snapshot and database
-    /// differ: everything is loaded anew and the writes are run one by one.
+    /// differ: everything is loaded anew. Then, and when the database refuses a statement for any other reason, the
+    /// writes are run one by one, so that the one which it refuses takes no other with it.
     async fn process(&mut self, mut items: Vec<Item>) {
         match self.rounds(&mut items).await {
             Ok(results) => answer_all(items, results),
-            Err(Failure::Constraint) if items.len() > 1 => {
+            Err(Failure::Constraint) => {
                 self.tail.reload().await;
-                for item in items {
-                    let mut single = vec![item];
-                    match self.rounds(&mut single).await {
-                        Ok(results) => answer_all(single, results),
-                        Err(failure) => refuse_all(single, failure),
-                    }
-                }
+                self.one_by_one(items).await;
             }
+            Err(Failure::Bug) if items.len() > 1 => self.one_by_one(items).await,
             Err(failure) => refuse_all(items, failure),
+        }
+    }
+
+    async fn one_by_one(&mut self, items: Vec<Item>) {
+        for item in items {
+            let mut single = vec![item];
+            match self.rounds(&mut single).await {
+                Ok(results) => answer_all(single, results),
+                Err(failure) => refuse_all(single, failure),
+            }
         }
     }
 
@@ -151,7 +155,8 @@ impl WriterTask {
             step(transaction.rollback()).await?;
             return Ok(batch.results);
         }
-        step(transaction.write(&batch.set)).await?;
+        let lines = u32::try_from(batch.set.log.len()).unwrap_or(u32::MAX);
+        bounded(STEP + PER_LINE.saturating_mul(lines), transaction.write(&batch.set)).await?;
         match commit::commit(transaction, items).await {
             Ok(()) => {}
             Err(Failure::Unknown) => {
@@ -212,10 +217,15 @@ async fn align(
 
 /// One step of a transaction before its COMMIT, bounded.
 pub(super) async fn step<T, E: Into<Failure>>(step: impl Future<Output = Result<T, E>>) -> Result<T, Failure> {
-    match timeout(STEP, step).await {
-        Ok(result) => result.map_err(Into::into),
-        Err(_) => Err(Failure::Unavailable),
-    }
+    bounded(STEP, step).await
+}
+
+async fn bounded<T, E: Into<Failure>>(limit: Duration, step: impl Future<Output = Result<T, E>>) -> Result<T, Failure> {
+    let Ok(result) = timeout(limit, step).await else {
+        tracing::warn!(limit_ms = limit.as_millis(), "the database did not answer a write in time");
+        return Err(Failure::Unavailable);
+    };
+    result.map_err(Into::into)
 }
 
 fn answer_all(items: Vec<Item>, results: Vec<Result<Committed>>) {
