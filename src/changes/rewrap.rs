@@ -65,7 +65,7 @@ impl Rewrapper {
                 break;
             }
             wrapped += anew.len();
-            self.statuses.record(anew.into_iter().map(StatusValue::Rewrapped).collect()).await;
+            self.statuses.store(&anew.into_iter().map(StatusValue::Rewrapped).collect::<Vec<_>>()).await?;
         }
         self.wrap_cluster_keys(active).await?;
         if wrapped > 0 || unreadable > 0 {

@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::tail::Tail;
+use super::tail::{READ_LIMIT, Tail};
 use crate::domain::image::{StatusBatch, StatusValue};
 use crate::snapshot::StatusBoard;
-use crate::store::{Hint, Store, StoreError};
+use crate::store::{Cause, Hint, Store, StoreError};
 
 /// How often the status of other replicas is read without being asked.
 pub const POLL: Duration = Duration::from_secs(1);
@@ -37,36 +38,27 @@ impl Statuses {
         &self.board
     }
 
-    /// Writes the latest values and shows them here at once. When the database does not answer they are shown here
-    /// only: status is worth less than an answer.
+    /// Writes the latest values and shows them here at once. When the database does not take them they are shown here
+    /// only, until it tells others: status is worth less than an answer.
     pub async fn record(&self, values: Vec<StatusValue>) {
-        if values.is_empty() {
-            return;
-        }
-        let written = timeout(WRITE_LIMIT, self.write(&values)).await;
-        match written {
-            Ok(Ok(batch)) => {
-                self.rewrap(&batch);
-                self.board.record(&batch);
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(error = %error, "status could not be written; it is shown on this replica only");
-                self.show_here(values);
-            }
-            Err(_) => {
-                tracing::warn!("the database did not take status in time; it is shown on this replica only");
-                self.show_here(values);
-            }
+        if let Err(error) = self.store(&values).await {
+            tracing::warn!(error = %error, "status could not be written; it is shown on this replica only");
+            self.board.record(&StatusBatch { revision: self.board.seen(), values });
         }
     }
 
-    /// Shows values that are not stored, until the store tells others.
-    fn show_here(&self, values: Vec<StatusValue>) {
-        for value in values {
-            if let StatusValue::Health(id, health) = value {
-                self.board.set_local(id, health);
-            }
+    /// Writes the latest values and shows them here at once.
+    ///
+    /// # Errors
+    /// When the database does not take them; then they are not shown either.
+    pub async fn store(&self, values: &[StatusValue]) -> Result<(), StoreError> {
+        if values.is_empty() {
+            return Ok(());
         }
+        let batch = in_time(WRITE_LIMIT, self.write(values)).await?;
+        self.rewrap(&batch);
+        self.board.record(&batch);
+        Ok(())
     }
 
     /// Secrets that were wrapped anew belong to the snapshot, not to the board.
@@ -81,17 +73,19 @@ impl Statuses {
         }
     }
 
-    /// Reads what was written since the last time; everything, when the counter went back: a backup was restored.
-    async fn read_on(&self) -> Result<StatusBatch, StoreError> {
-        let batch = self.store.statuses_after(self.board.seen()).await?;
-        if batch.revision >= self.board.seen() {
+    /// Reads what was written since the last time; everything, when the counter went back (a backup was restored) or
+    /// the tail has loaded another history.
+    async fn read_on(&self, reloaded: bool) -> Result<StatusBatch, StoreError> {
+        let seen = self.board.seen();
+        let read = if reloaded { self.store.load_statuses().boxed() } else { self.store.statuses_after(seen).boxed() };
+        let batch = in_time(READ_LIMIT, read).await?;
+        if reloaded || batch.revision < seen {
+            tracing::warn!("the status of everything was read anew");
+            self.board.reset(&batch);
+        } else {
             self.board.apply(&batch);
-            return Ok(batch);
         }
-        tracing::warn!("the status counter of the database went back; reading all status anew");
-        let all = self.store.load_statuses().await?;
-        self.board.reset(&all);
-        Ok(all)
+        Ok(batch)
     }
 
     async fn write(&self, values: &[StatusValue]) -> Result<StatusBatch, StoreError> {
@@ -104,6 +98,8 @@ impl Statuses {
 
     /// Follows the status that other replicas write, until `stop`.
     pub async fn follow(self, stop: CancellationToken) {
+        let contact = self.tail.contact();
+        let mut loads = contact.borrow().loads;
         let mut hints = self.store.notifications();
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -113,10 +109,17 @@ impl Statuses {
                 hint = hints.recv() => if hint == Hint::Changes { continue },
                 _ = poll.tick() => {}
             }
+            let now = contact.borrow().loads;
             // The tail tells when the database does not answer; here the next round is the retry.
-            if let Ok(batch) = self.read_on().await {
+            if let Ok(batch) = self.read_on(now != loads).await {
+                loads = now;
                 self.rewrap(&batch);
             }
         }
     }
+}
+
+async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let late = |_| StoreError::Unavailable(Cause("it did not answer in time".into()));
+    timeout(limit, work).await.map_err(late)?
 }

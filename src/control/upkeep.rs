@@ -28,6 +28,7 @@ impl Control {
         tasks.spawn("retention", async move {
             let mut tick = interval(RETENTION);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut swept = control.board().seen();
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -36,6 +37,10 @@ impl Control {
                 if let Err(error) = control.retain().await {
                     tracing::warn!(error = %error, "old data could not be removed; the next round tries again");
                 }
+                // What came after the last round may belong to a change that is still to be applied here.
+                let seen = control.board().seen();
+                control.board().sweep(&control.snapshot().load(), swept);
+                swept = seen;
             }
         });
         let (control, stop) = (self.clone(), tasks.stopping());
