@@ -7,8 +7,9 @@ use crate::adapter;
 use crate::domain::credential::input::{CredentialInput, parse_hosts};
 use crate::domain::credential::rotation::{self, NewSecret, Rotation};
 use crate::domain::credential::{AllowedHosts, Credential, ValidationStatus, plan};
+use crate::domain::plan::check_revision;
 use crate::domain::secret::CredentialSecret;
-use crate::domain::{CallContext, CredentialId, Error, Mask, Result, Revision, View as _};
+use crate::domain::{CallContext, CredentialId, Error, Mask, ResourceKind, Result, Revision, View as _};
 
 /// A request to replace a secret; its shape was checked.
 pub struct RotationRequest {
@@ -69,7 +70,7 @@ impl Control {
     ) -> Result<Arc<Credential>> {
         let secret = Arc::new(request.secret);
         if request.validate_first {
-            self.try_secret(&mutation.call, id, &secret, &request.allowed_hosts).await?;
+            self.try_secret(&mutation.call, id, &secret, &request.allowed_hosts, expected).await?;
         }
         let rotation = Rotation {
             secret: self.new_secret(secret),
@@ -89,9 +90,11 @@ impl Control {
         id: CredentialId,
         secret: &CredentialSecret,
         allowed_hosts: &[String],
+        expected: Option<Revision>,
     ) -> Result<()> {
         let snapshot = self.snapshot().load();
         let mut credential = Credential::clone(&*snapshot.live_credential(id)?);
+        check_revision(ResourceKind::Credential, id.uuid(), expected, credential.meta.revision)?;
         if !allowed_hosts.is_empty() {
             credential.allowed_hosts = AllowedHosts::new(parse_hosts(allowed_hosts)?, true);
         }
@@ -142,12 +145,15 @@ impl Control {
         id: CredentialId,
         version: i64,
     ) -> Result<(CredentialSecret, i64)> {
+        let before = self.snapshot().load();
         let credential = expect_answer!(
             self.write(mutation, move |view, context| plan::access(id, version, view, context)).await?,
             Credential
         )?;
         let version = if version == 0 { credential.secret_version } else { version };
-        let snapshot = self.snapshot().load();
+        let after = self.snapshot().load();
+        // A rotation right behind the access may have taken the version away, which the record is of.
+        let snapshot = if after.sealed(id, version).is_some() { after } else { before };
         let secret = self.open(&credential, version, &snapshot)?;
         Ok((secret, version))
     }

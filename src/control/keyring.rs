@@ -15,7 +15,7 @@ use crate::store::StoreError;
 pub struct KeyStatus {
     pub id: String,
     pub active: bool,
-    /// Data keys and keys of the cluster that it wraps.
+    /// Data keys that it wraps.
     pub secret_count: i64,
     /// The live replicas that can read it.
     pub readable_by: Vec<String>,
@@ -41,8 +41,12 @@ impl Control {
         let keyring = self.snapshot().load().keyring();
         let counts: BTreeMap<String, i64> =
             self.parts.store.count_secrets_by_key().await.map_err(told)?.into_iter().collect();
+        // The cluster's own keys count too: without them no server starts.
+        let cluster = self.parts.store.cluster().await.map_err(told)?;
+        let own: Vec<String> = cluster.into_iter().flat_map(|row| row.keys).map(|key| key.master_key_id).collect();
         let readers = self.readers().await?;
         let mut ids: Vec<String> = readers.here.clone();
+        ids.extend(own.iter().cloned());
         ids.extend(readers.replicas.iter().flat_map(|(_, ids)| ids.iter().cloned()));
         ids.extend(counts.keys().cloned());
         ids.push(keyring.active_key_id.clone());
@@ -53,7 +57,8 @@ impl Control {
             let active = id == keyring.active_key_id;
             let reads = |(_, ids): &&(String, Vec<String>)| ids.contains(&id);
             let readable_by = readers.replicas.iter().filter(reads).map(|(replica, _)| replica.clone()).collect();
-            KeyStatus { active, secret_count, readable_by, retirable: !active && secret_count == 0, id }
+            let retirable = !active && secret_count == 0 && !own.contains(&id);
+            KeyStatus { active, secret_count, readable_by, retirable, id }
         });
         let keys: Vec<_> = keys.collect();
         let total = keys.iter().map(|key| key.secret_count).sum();
