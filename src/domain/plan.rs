@@ -105,8 +105,6 @@ pub struct Plan {
     pub destroy: Vec<(CredentialId, Option<i64>)>,
     /// Ends of life of older versions: readable until then (rotation with grace).
     pub expire: Vec<(CredentialId, i64, Timestamp)>,
-    /// SHA-256 of the secrets of tokens that this plan creates, by token id.
-    pub token_hashes: Vec<(Uuid, [u8; 32])>,
     pub answer: Answer,
 }
 
@@ -119,7 +117,7 @@ impl Plan {
 
     #[must_use]
     pub fn of(edits: Vec<Edit>, answer: Answer) -> Self {
-        Self { edits, seals: Vec::new(), destroy: Vec::new(), expire: Vec::new(), token_hashes: Vec::new(), answer }
+        Self { edits, seals: Vec::new(), destroy: Vec::new(), expire: Vec::new(), answer }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Services that are declared and not built yet: exactly those of [`NOT_BUILT`](crate::auth::table::NOT_BUILT).
+//! Services that are declared and not built yet. Their roles are checked all the same.
 
 use futures_util::stream::Empty;
 use tonic::{Request, Response, Status, async_trait};
