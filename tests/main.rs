@@ -9,6 +9,7 @@
 )]
 
 mod cli;
+mod health;
 mod layering;
 mod store;
 mod support;

@@ -65,6 +65,7 @@ impl Scheduler {
                 () = stop.cancelled() => return,
                 changed = standings.changed() => if changed.is_err() { return },
                 changed = heads.changed(), if probing && look.is_none() => {
+                    // Nothing is applied here any more: another replica does better.
                     if changed.is_err() { return }
                     look = Some(Instant::now() + LOOK);
                 }
