@@ -41,8 +41,8 @@ struct Lane {
 /// Picks the endpoint of a provider that serves next, none of `exclude`.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::ProviderDisabled`]; [`Error::NoEndpoint`] when none is active or all that are were
-/// excluded; [`Error::NoHealthyEndpoint`] when those left are all unhealthy.
+/// [`Error::NotFound`]; [`Error::ProviderDisabled`]; [`Error::NoEndpoint`] when none is active;
+/// [`Error::NoHealthyEndpoint`] when those that are active are all unhealthy or excluded.
 pub fn pick<'a>(
     snapshot: &'a Snapshot,
     board: &Board,
@@ -65,11 +65,12 @@ pub fn pick<'a>(
 
 /// The lowest tier with an endpoint that may serve, and the best class in it.
 fn best_lane(snapshot: &Snapshot, board: &Board, provider: ProviderId, exclude: &[EndpointId]) -> Result<LaneKey> {
-    let usable = snapshot.endpoint_entries_of(provider).map(|entry| entry.value());
-    let usable = usable.filter(|endpoint| endpoint.is_active && !exclude.contains(&endpoint.id));
-    let best = usable.map(|endpoint| {
+    let active = snapshot.endpoint_entries_of(provider).map(|entry| entry.value());
+    let active = active.filter(|endpoint| endpoint.is_active);
+    // One that was excluded just now failed its caller, so it counts as one that is down.
+    let best = active.map(|endpoint| {
         let class = Class::of(endpoint, board);
-        (class == Class::Unhealthy, endpoint.priority, class)
+        (class == Class::Unhealthy || exclude.contains(&endpoint.id), endpoint.priority, class)
     });
     match best.min() {
         None => Err(Error::NoEndpoint { provider_id: provider.uuid() }),

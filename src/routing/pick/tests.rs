@@ -95,7 +95,7 @@ fn a_degraded_endpoint_of_the_lowest_tier_comes_before_a_healthy_one_of_the_next
 #[test]
 fn every_way_of_having_no_endpoint_has_its_error() {
     let mut fixture = fixture(&[(0, 1), (1, 1)]);
-    assert!(matches!(fixture.try_pick(&[1, 2]), Err(Error::NoEndpoint { .. })));
+    assert!(matches!(fixture.try_pick(&[1, 2]), Err(Error::NoHealthyEndpoint { .. })));
     fixture.set(1, HealthStatus::Unhealthy);
     assert!(matches!(fixture.try_pick(&[2]), Err(Error::NoHealthyEndpoint { .. })));
     fixture.set(2, HealthStatus::Unhealthy);
