@@ -24,7 +24,8 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn an_unknown_setting_is_one_line_with_a_remedy_and_starts_nothing() {
-    let cases: [(&[&str], &[(&str, &str)], &str); 4] = [
+    type Case = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str);
+    let cases: [Case; 4] = [
         (&["serve"], &[("MODELWARD_DATADIR", "d")], "did you mean MODELWARD_DATA_DIR?"),
         (&["serve", "--set", "egress.alow_private=true"], &[], "did you mean egress.allow_private?"),
         (&["migrate", "--set", "limits.max_message=4MB"], &[], "as in 4MiB"),

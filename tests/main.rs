@@ -4,12 +4,24 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::unnecessary_wraps,
     clippy::unwrap_used,
-    reason = "a test that cannot go on fails by panicking, and starts what it likes"
+    reason = "a test that cannot go on fails by panicking, and starts what it likes; fields of messages are optional"
 )]
 
+mod access;
+mod canary;
+mod citizenship;
 mod cli;
+mod credential;
+mod durability;
+mod endpoint;
 mod health;
 mod layering;
+mod limits;
+mod model;
+mod provider;
+mod replicas;
 mod store;
 mod support;
+mod token;
