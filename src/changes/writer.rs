@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{Batch, Planner, request_key};
 use super::commit::{self, Failure};
 use super::tail::{Tail, Transition};
-use super::write::{Committed, Item, Queued, Writer};
+use super::write::{Committed, Item, Writer};
 use crate::domain::{Head, Result, Revision};
 use crate::snapshot::{Snapshot, SnapshotHandle};
 use crate::store::{Store, WriteTx, WriterSession};
@@ -33,7 +33,7 @@ const APPLY: Duration = Duration::from_secs(5);
 
 /// The loop behind [`Writer`].
 pub struct WriterTask {
-    queue: mpsc::Receiver<Queued>,
+    queue: mpsc::Receiver<Item>,
     store: Store,
     snapshot: SnapshotHandle,
     tail: Tail,
@@ -73,12 +73,13 @@ impl WriterTask {
     }
 
     /// Writes one item and whatever else is waiting.
-    async fn drain(&mut self, first: Queued) {
-        let mut items = Vec::from_iter(first.begin());
+    async fn drain(&mut self, first: Item) {
+        let mut items = vec![first];
         while items.len() < BATCH {
-            let Ok(next) = self.queue.try_recv() else { break };
-            items.extend(next.begin());
+            let Ok(item) = self.queue.try_recv() else { break };
+            items.push(item);
         }
+        items.retain(|item| !item.turn.is_given_up());
         if !items.is_empty() {
             self.metrics.writer_batch_size.observe(u32::try_from(items.len()).unwrap_or(u32::MAX).into());
             self.metrics.writer_queue.set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
@@ -150,6 +151,8 @@ impl WriterTask {
         let base = align(&mut transaction, &self.snapshot, &self.tail).await?;
         let keys: Vec<_> = items.iter().filter_map(|item| request_key(&item.write)).collect();
         let stored = if keys.is_empty() { Vec::new() } else { step(transaction.requests(&keys)).await? };
+        // From here on a caller waits for the outcome; who gave up before that gets none.
+        items.retain(|item| item.turn.begin());
         let batch = self.planner.plan(items.iter().map(|item| &item.write), &base, stored);
         if batch.is_empty() {
             step(transaction.rollback()).await?;
