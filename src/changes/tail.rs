@@ -20,6 +20,8 @@ use crate::wire;
 pub const POLL: Duration = Duration::from_secs(1);
 /// How many revisions are read at a time.
 const PAGE: i64 = 1000;
+/// A look at the head that takes longer counts as failed, so that health soon tells of a frozen database.
+const HEAD_LIMIT: Duration = Duration::from_secs(2);
 /// One read of the log that takes longer counts as failed: a frozen database still acknowledges TCP.
 pub(super) const READ_LIMIT: Duration = Duration::from_secs(10);
 /// The same for everything at once.
@@ -184,7 +186,7 @@ impl Follower {
     async fn read_on(&mut self) -> Result<(), FollowError> {
         loop {
             let held = self.snapshot.load().head();
-            let head = bounded(self.store.head()).await?;
+            let head = within(HEAD_LIMIT, self.store.head()).await?;
             if head == held {
                 return Ok(());
             }
