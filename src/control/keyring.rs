@@ -1,14 +1,17 @@
 //! The key ring: which master keys there are, who reads them, and the change of the active one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use tokio::time::timeout;
 
 use super::upkeep::REPLICA_LIFETIME;
 use super::{Control, Mutation, expect_answer};
+use crate::changes::write::PATIENCE;
 use crate::domain::keyring::Keyring;
 use crate::domain::keyring::plan::{self, Readers};
 use crate::domain::{Error, Result, Revision, View as _};
-use crate::store::StoreError;
+use crate::store::{Engine, StoreError};
 
 /// A master key, as far as it may be told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,16 +42,11 @@ impl Control {
     /// [`Error::StoreUnavailable`].
     pub async fn keyring_status(&self) -> Result<KeyringStatus> {
         let keyring = self.snapshot().load().keyring();
-        let counts: BTreeMap<String, i64> =
-            self.parts.store.count_secrets_by_key().await.map_err(told)?.into_iter().collect();
-        // The cluster's own keys count too: without them no server starts.
-        let cluster = self.parts.store.cluster().await.map_err(told)?;
-        let own: Vec<String> = cluster.into_iter().flat_map(|row| row.keys).map(|key| key.master_key_id).collect();
-        let readers = self.readers().await?;
+        let Uses { counts, cluster } = bounded(self.uses()).await?;
+        let readers = bounded(self.readers()).await?;
         let mut ids: Vec<String> = readers.here.clone();
-        ids.extend(own.iter().cloned());
         ids.extend(readers.replicas.iter().flat_map(|(_, ids)| ids.iter().cloned()));
-        ids.extend(counts.keys().cloned());
+        ids.extend(counts.keys().chain(&cluster).cloned());
         ids.push(keyring.active_key_id.clone());
         ids.sort_unstable();
         ids.dedup();
@@ -57,7 +55,7 @@ impl Control {
             let active = id == keyring.active_key_id;
             let reads = |(_, ids): &&(String, Vec<String>)| ids.contains(&id);
             let readable_by = readers.replicas.iter().filter(reads).map(|(replica, _)| replica.clone()).collect();
-            let retirable = !active && secret_count == 0 && !own.contains(&id);
+            let retirable = !active && secret_count == 0 && !cluster.contains(&id);
             KeyStatus { active, secret_count, readable_by, retirable, id }
         });
         let keys: Vec<_> = keys.collect();
@@ -80,7 +78,7 @@ impl Control {
         if let Err(error) = self.secrets().ring().reload() {
             tracing::warn!(error = %error, "the master keys were not read again");
         }
-        let readers = self.readers().await?;
+        let readers = bounded(self.readers()).await?;
         expect_answer!(
             self.write(mutation, move |view, context| plan::rotate(&key_id, &readers, expected, view, context)).await?,
             Keyring
@@ -88,18 +86,43 @@ impl Control {
     }
 
     /// Who reads which key: this replica as it is now, the others as they last said.
-    async fn readers(&self) -> Result<Readers> {
+    async fn readers(&self) -> Result<Readers, StoreError> {
         let here = self.secrets().ring().ids();
         let me = &self.parts.replica_id;
-        let live = self.parts.store.live_replicas(REPLICA_LIFETIME).await.map_err(told)?;
+        let live = match self.parts.store.engine() {
+            Engine::Postgres => self.parts.store.live_replicas(REPLICA_LIFETIME).await?,
+            // An embedded database has one process: what else it remembers was this one before it was started anew.
+            Engine::Sqlite => Vec::new(),
+        };
         let others = live.into_iter().filter(|replica| replica.replica_id != *me);
         let mut replicas: Vec<_> = others.map(|replica| (replica.replica_id, replica.readable_key_ids)).collect();
         replicas.push((me.clone(), here.clone()));
         Ok(Readers { here, replicas })
     }
+
+    async fn uses(&self) -> Result<Uses, StoreError> {
+        let counts = self.parts.store.count_secrets_by_key().await?.into_iter().collect();
+        let cluster = self.parts.store.cluster().await?;
+        let cluster = cluster.into_iter().flat_map(|row| row.keys).map(|key| key.master_key_id).collect();
+        Ok(Uses { counts, cluster })
+    }
 }
 
-fn told(error: StoreError) -> Error {
-    tracing::warn!(error = %error, "the key ring's status cannot be read");
-    error.into()
+/// What the master keys wrap.
+struct Uses {
+    counts: BTreeMap<String, i64>,
+    /// The master keys that wrap the cluster's own keys: without these no server starts.
+    cluster: BTreeSet<String>,
+}
+
+/// A read of the database for an answer: a frozen one still acknowledges TCP.
+async fn bounded<T>(read: impl Future<Output = Result<T, StoreError>>) -> Result<T> {
+    match timeout(PATIENCE, read).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => {
+            tracing::warn!(error = %error, "the key ring's status cannot be read");
+            Err(error.into())
+        }
+        Err(_) => Err(Error::StoreUnavailable),
+    }
 }

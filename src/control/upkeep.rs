@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{Control, Mutation};
 use crate::changes::rewrap::Rewrapper;
@@ -18,6 +18,8 @@ use crate::task::Tasks;
 
 pub const RETENTION: Duration = Duration::from_mins(10);
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long a replica that stops tries to say so.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// A replica that was not heard of for this long does not count.
 pub const REPLICA_LIFETIME: Duration = Duration::from_secs(20);
 
@@ -49,12 +51,14 @@ impl Control {
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
-                    () = stop.cancelled() => return,
+                    () = stop.cancelled() => break,
                     _ = tick.tick() => {}
                 }
                 // The tail tells when the database does not answer.
-                drop(control.heartbeat().await);
+                drop(timeout(HEARTBEAT, control.heartbeat()).await);
             }
+            // A replica that is gone must not hold up a change of the master key.
+            drop(timeout(FAREWELL, control.parts.store.farewell(&control.parts.replica_id)).await);
         });
         let rewrapper = Rewrapper {
             store: self.parts.store.clone(),

@@ -93,6 +93,17 @@ impl Store {
         transaction.commit().await
     }
 
+    /// Says that this replica stops: it does not count any more.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn farewell(&self, replica_id: &str) -> Result<()> {
+        let mut transaction = Transaction::begin(self.short_writer().await?, Purpose::Write).await?;
+        let forgotten = forget(transaction.conn()?, replica_id).await;
+        transaction.note(forgotten)?;
+        transaction.commit().await
+    }
+
     /// The replicas that gave a sign of life within `ttl`, in order of their ids.
     ///
     /// # Errors
@@ -183,6 +194,12 @@ async fn beat(mut conn: Conn<'_>, replica: &ReplicaRow) -> Result<()> {
     let forget = diesel::sql_query(format!("DELETE FROM replicas WHERE heartbeat_time < {now} - $1 * {micro}"))
         .bind::<BigInt, _>(micros(FORGET_REPLICAS));
     on_conn!(conn, |c| forget.execute(c).await)?;
+    Ok(())
+}
+
+async fn forget(conn: Conn<'_>, replica_id: &str) -> Result<()> {
+    let query = diesel::sql_query("DELETE FROM replicas WHERE replica_id = $1").bind::<Text, _>(replica_id);
+    on_conn!(conn, |c| query.execute(c).await)?;
     Ok(())
 }
 
