@@ -70,6 +70,9 @@ impl Control {
     ) -> Result<Arc<Credential>> {
         let secret = Arc::new(request.secret);
         if request.validate_first {
+            if let Some(answer) = self.answered(&mutation).await? {
+                return expect_answer!(answer, Credential);
+            }
             self.try_secret(&mutation.call, id, &secret, &request.allowed_hosts, expected).await?;
         }
         let rotation = Rotation {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Control, Mutation, expect_answer};
 use crate::domain::provider::input::ProviderInput;
 use crate::domain::provider::{Provider, plan};
-use crate::domain::{Mask, ProviderId, Result, Revision, Role};
+use crate::domain::{Mask, ProviderId, Result, Revision};
 
 impl Control {
     /// # Errors
@@ -45,10 +45,10 @@ impl Control {
         )
     }
 
-    /// Hides a provider, or destroys it for good with `purge`, which only an admin may.
+    /// Hides a provider, or destroys it for good with `purge`; only an admin may, which the caller has made sure of.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::domain::Error::Forbidden); as [`plan::delete`] and [`plan::purge`]; what the writer meets.
+    /// As [`plan::delete`] and [`plan::purge`]; what the writer meets.
     pub async fn delete_provider(
         &self,
         mutation: Mutation,
@@ -56,9 +56,6 @@ impl Control {
         purge: bool,
         expected: Option<Revision>,
     ) -> Result<()> {
-        if purge {
-            mutation.call.caller.require(Role::Admin)?;
-        }
         self.write(mutation, move |view, context| {
             if purge { plan::purge(id, expected, view) } else { plan::delete(id, expected, view, context) }
         })

@@ -49,6 +49,9 @@ impl Control {
         force: bool,
         expected: Option<Revision>,
     ) -> Result<SyncSummary> {
+        if let Some(answer) = self.answered(&mutation).await? {
+            return summary(answer);
+        }
         let snapshot = self.snapshot().load();
         let provider = snapshot.live_provider(id)?;
         check_revision(ResourceKind::Provider, id.uuid(), expected, provider.meta.revision)?;
@@ -79,11 +82,7 @@ impl Control {
         let id = provider.id;
         // The provider's revision was checked before the vendor was asked; its models may change in the meantime.
         let plan = self.write(mutation, move |view, context| sync::sync(id, &listing, force, None, view, context));
-        if let Answer::Sync(summary) = plan.await? {
-            return Ok(summary);
-        }
-        tracing::error!("a synchronisation was answered with something else");
-        Err(Error::internal())
+        summary(plan.await?)
     }
 
     /// The vendor's list, from the first endpoint that gives one.
@@ -310,6 +309,14 @@ impl Control {
             None => budget,
         }
     }
+}
+
+fn summary(answer: Answer) -> Result<SyncSummary> {
+    if let Answer::Sync(summary) = answer {
+        return Ok(summary);
+    }
+    tracing::error!("a synchronisation was answered with something else");
+    Err(Error::internal())
 }
 
 fn active(provider: Arc<Provider>) -> Result<Arc<Provider>> {
