@@ -97,6 +97,11 @@ impl BaseUrl {
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("must not contain blanks or control characters".into());
         }
+        // The URL parser forgives what other parsers read differently: `https:///host`, `https:host`, backslashes.
+        let authority = text.split_once("://").map(|(_, rest)| rest);
+        if text.contains('\\') || authority.is_none_or(|rest| rest.starts_with('/')) {
+            return Err("must look like https://host/path".into());
+        }
         let url = url::Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
         let secure = match url.scheme() {
             "https" => true,
