@@ -114,6 +114,16 @@ impl Control {
     }
 }
 
+impl Control {
+    /// What the same request was answered before, if it was: for mutations that ask a vendor first, who must not be
+    /// asked again.
+    pub(crate) async fn answered(&self, mutation: &Mutation) -> Result<Option<Answer>> {
+        let Some(request) = mutation.request.clone().filter(|_| !mutation.validate_only) else { return Ok(None) };
+        let found = self.parts.writer.answered(mutation.call.clone(), request).await?;
+        Ok(found.map(|found| found.answer))
+    }
+}
+
 /// The resource as it would be: without id, revision and times, which only a write makes.
 fn without_identity(answer: Answer) -> Answer {
     fn strip(meta: &mut Meta) {

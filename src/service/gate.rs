@@ -26,6 +26,8 @@ use crate::snapshot::SnapshotHandle;
 
 /// How long a call without a deadline waits for its minimum revision.
 const REVISION_PATIENCE: Duration = Duration::from_secs(5);
+/// How much of a deadline is left to tell that the minimum revision was not reached; at most a fifth of it.
+const REASON: Duration = Duration::from_millis(200);
 /// How much earlier than the transport a deadline is kept here: the transport would call it CANCELLED.
 const EARLIER: Duration = Duration::from_millis(5);
 
@@ -180,9 +182,8 @@ impl Call {
     /// Waits until this replica holds the revision that the caller has seen elsewhere.
     async fn wait_for_revision(&self, headers: &HeaderMap, deadline: Option<Duration>) -> Result<()> {
         let Some(wanted) = metadata::min_revision(headers)? else { return Ok(()) };
-        let patience = deadline.unwrap_or(REVISION_PATIENCE);
-        // Leaves before the deadline itself, to say why.
-        let patience = patience.saturating_sub(EARLIER);
+        // Ends well before the deadline, so that the caller still hears why.
+        let patience = deadline.map_or(REVISION_PATIENCE, |limit| limit.saturating_sub(REASON.min(limit / 5)));
         self.config.snapshot.wait_for(wanted, patience).await.map(drop)
     }
 

@@ -111,7 +111,8 @@ impl ModelService for Services {
             let list = List::read::<Model>(call.rpc, &message, &mut violations)?;
             let capability = wire::enums::filter("capability", message.capability, &mut violations);
             let min_score = score("min_score", message.min_score, &mut violations).unwrap_or(0);
-            if capability.is_none() && violations.is_empty() {
+            if capability.is_none() {
+                // Says nothing where the enum is wrong: that was told.
                 violations.add("capability", "required");
             }
             violations.into_result()?;

@@ -10,7 +10,7 @@ use crate::adapter;
 use crate::domain::mask::Presence;
 use crate::domain::provider::Provider;
 use crate::domain::provider::input::{FIXED, SETTABLE};
-use crate::domain::{Error, ProviderId, ResourceKind, Result, View as _, Violations};
+use crate::domain::{Error, ProviderId, ResourceKind, Result, Role, View as _, Violations};
 use crate::proto::server::provider_service_server::ProviderService;
 use crate::proto::v1;
 use crate::snapshot::query::{Needle, ProviderFilter};
@@ -127,6 +127,9 @@ impl ProviderService for Services {
         request: Request<v1::DeleteProviderRequest>,
     ) -> Result<Response<v1::DeleteProviderResponse>, Status> {
         serve(request, async |call, message: v1::DeleteProviderRequest| {
+            if message.purge {
+                call.caller.require(Role::Admin)?;
+            }
             let mut violations = Violations::default();
             let mutation = self.mutation(call, &message, &mut violations);
             let expected = expected(message.expected_revision, &mut violations);
