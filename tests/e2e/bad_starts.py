@@ -77,7 +77,7 @@ def embedded(data):
         Server(data).fails("a data directory that is in use", "another process", re.escape(str(data)))
     key = (data / "master.key").read_text()
     (data / "master.key").write_text(new_key())
-    server.fails("a wrong master key", "master key", key.partition(":")[0])
+    server.fails("a wrong master key", "master key", key.partition(":")[0], "; give this server the right key")
     (data / "master.key").write_text(key.partition(":")[0] + ":" + new_key("--id", "x").partition(":")[2])
     server.fails("another key under the same id", "master key")
     (data / "master.key").write_text("no key at all\n")
@@ -124,7 +124,7 @@ def shared(directory, postgres):
     keyed = {"MODELWARD_MASTER_KEY_FILE": key}
     gone = f"postgres://modelward:secret-word@127.0.0.1:{port}/modelward"
     Server(directory / "unreachable", MODELWARD_DATABASE_URL=gone, **keyed).fails(
-        "an unreachable database", "database", rf"127\.0\.0\.1:{port}", r"^((?!secret-word).)*$")
+        "an unreachable database", "database does not answer", "; start it", rf"127\.0\.0\.1:{port}", r"^((?!secret-word).)*$")
     url = postgres.database("bad_starts")
     Server(directory / "keyless", MODELWARD_DATABASE_URL=url).fails("PostgreSQL without a master key", "keys generate")
     server = Server(directory / "shared", MODELWARD_DATABASE_URL=url, **keyed)

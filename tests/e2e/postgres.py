@@ -41,14 +41,20 @@ class Postgres:
             os.chown(self.dir, user.pw_uid, user.pw_gid)
         data = self.dir / "data"
         self._run(self.bin / "initdb", "-D", data, "-U", "modelward", "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories={self.dir}"
-        # The server keeps the standard output open that it inherits, so it gets a file.
-        self._run(self.bin / "pg_ctl", "-D", data, "-o", options, "-l", self.dir / "log", "-w", "start")
+        self.start()
         return self
 
     def __exit__(self, *_):
-        self._run(self.bin / "pg_ctl", "-D", self.dir / "data", "-m", "immediate", "stop")
+        self.stop()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+    def start(self):
+        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories={self.dir}"
+        # The server keeps the standard output open that it inherits, so it gets a file.
+        self._run(self.bin / "pg_ctl", "-D", self.dir / "data", "-o", options, "-l", self.dir / "log", "-w", "start")
+
+    def stop(self):
+        self._run(self.bin / "pg_ctl", "-D", self.dir / "data", "-m", "immediate", "stop")
 
     def sql(self, database, text):
         return self._run("psql", "-X", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "modelward", "-d", database,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The end-to-end check: what a user does, with the release build, grpcurl and the Python client, on both databases.
 
-It runs the README's command blocks word for word, the four stories and the starts that must fail. It wants `grpcurl`
+It runs the README's command blocks word for word, the four stories, the starts that must fail and a few outages. It wants `grpcurl`
 in the PATH, `target/release/modelward`, PostgreSQL's programs, and the ports that the README names.
 """
 
@@ -11,6 +11,7 @@ import tempfile
 import time
 
 import bad_starts
+import outages
 import readme
 import stories
 from calls import Client
@@ -104,6 +105,9 @@ def main():
             print("bad starts")
             with tempfile.TemporaryDirectory(prefix="modelward-e2e-") as directory:
                 bad_starts.run(pathlib.Path(directory), postgres)
+            print("outages")
+            with tempfile.TemporaryDirectory(prefix="modelward-e2e-") as directory:
+                outages.run(pathlib.Path(directory), postgres)
             print("README and stories on SQLite")
             ran = on_sqlite()
             print("README and stories on PostgreSQL")

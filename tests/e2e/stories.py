@@ -6,7 +6,7 @@ The vendor of the examples runs, and the server is empty of the names that the s
 import collections
 
 from calls import vendor
-from world import require, wait_until
+from world import require
 
 BASE_URL = "http://127.0.0.1:18080/v1"
 KEY = "sk-mock-1234567890abcd"
@@ -192,11 +192,3 @@ def model(client):
     kept = client.call("ModelService/GetModel", id=hand["id"])["model"]
     require(kept["status"] == "MODEL_STATUS_AVAILABLE", "what was added by hand is left alone")
     purge(client, owner)
-
-
-def eventually_healthy(client, endpoint_id, status, seconds=30):
-    def has_status():
-        health = client.call("EndpointService/GetEndpoint", id=endpoint_id)["endpoint"].get("health") or {}
-        return health.get("status") == status
-
-    wait_until(has_status, f"the endpoint is {status}", seconds)

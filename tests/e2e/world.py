@@ -1,5 +1,6 @@
 """What the checks share: a directory to work in, terminals, a shell, and failing with the logs."""
 
+import atexit
 import os
 import pathlib
 import queue
@@ -52,6 +53,13 @@ class Terminal:
             self.process = subprocess.Popen(
                 command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+        # A check that fails leaves nothing running.
+        atexit.register(self.kill)
+
+    def kill(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
     def text(self):
         return self.log.read_text(errors="replace")
@@ -69,8 +77,7 @@ class Terminal:
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+            self.kill()
             raise Failed(f"{self.name} did not stop within {seconds} s") from None
 
 
@@ -95,7 +102,7 @@ class Shell:
 
     def _run(self, text, seconds):
         (self.cwd / "block.sh").write_text(text)
-        self.process.stdin.write(f"source ./block.sh </dev/null; echo; echo '{self.MARK}'$?\n")
+        self.process.stdin.write(f"source ./block.sh </dev/null; E2E_CODE=$?; echo; echo '{self.MARK}'$E2E_CODE\n")
         self.process.stdin.flush()
         output, end = [], time.monotonic() + seconds
         while True:
@@ -126,13 +133,15 @@ class World:
     """
 
     def __init__(self, name, variables=None):
+        for port in PORTS:
+            require(not is_taken(port), f"the port {port} is taken by another program; stop it and repeat")
         self.name = name
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="modelward-e2e-"))
         for entry in ROOT.iterdir():
             if entry.name not in {"target", "modelward-data", ".git", ".venv", "stubs"}:
                 (self.dir / entry.name).symlink_to(entry)
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("MODELWARD_")}
-        self.env |= {"MODELWARD_E2E_ROOT": str(ROOT), "CARGO_TERM_COLOR": "never"} | (variables or {})
+        self.env |= {"CARGO_TERM_COLOR": "never"} | (variables or {})
         self.blocks = readme.blocks()
         self.ran = set()
         self.terminals = {}
@@ -145,15 +154,12 @@ class World:
         )
 
     def __enter__(self):
-        for port in PORTS:
-            require(not is_taken(port), f"the port {port} is taken by another program; stop it and repeat")
         return self
 
     def __exit__(self, kind, error, trace):
         self.shell.close()
         for terminal in list(self.terminals.values()):
-            if terminal.process.poll() is None:
-                terminal.stop(signal.SIGKILL)
+            terminal.kill()
         if error is not None:
             for log in sorted(self.dir.glob("*.log")):
                 print(f"---- the end of {log.name}")
