@@ -3,16 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::adapter::{Catalogue, Client, ClientConfig};
 use crate::auth::{Authenticator, TokenUses};
 use crate::changes::batch::Planner;
+use crate::changes::cluster::{self, ClusterError};
 use crate::changes::compare::Comparison;
 use crate::changes::writer::WriterTask;
-use crate::changes::{Contact, Statuses, Tail, cluster};
+use crate::changes::{Contact, Statuses, Tail};
 use crate::config::{DatabaseUrl, Settings};
 use crate::control::{self, Control};
 use crate::domain::{Clock, IdSource, RandomIds, SystemClock};
@@ -21,7 +22,7 @@ use crate::routing::Picker;
 use crate::secrets::{KeyFile, KeyRing, KeySource, Secrets};
 use crate::service::Facts;
 use crate::snapshot::{Snapshot, SnapshotHandle, StatusBoard, publish};
-use crate::store::{Engine, Store, StoreConfig};
+use crate::store::{Engine, Store, StoreConfig, StoreError};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
 
@@ -51,7 +52,7 @@ impl Parts {
         let store = open_store(settings).await?;
         let ring = open_ring(settings, store.engine())?;
         store.migrate(None).await?;
-        let secrets = cluster::open(&store, ring, clock.as_ref(), ids.as_ref()).await?;
+        let secrets = cluster::open(&store, ring, clock.as_ref(), ids.as_ref()).await.map_err(with_remedy)?;
         let facts = Arc::new(Facts {
             replica_id: ids.next().to_string(),
             cluster_id: secrets.cluster_id(),
@@ -165,7 +166,22 @@ pub async fn open_store(settings: &Settings) -> anyhow::Result<Store> {
         allow_async_commit: settings.database.allow_async_commit,
         ..StoreConfig::new(url.as_str())
     };
-    Ok(Store::connect(&config).await?)
+    Store::connect(&config).await.map_err(|error| match error {
+        StoreError::Unavailable(cause) => {
+            anyhow!("the database does not answer ({cause}); start it, or correct the URL in MODELWARD_DATABASE_URL")
+        }
+        other => other.into(),
+    })
+}
+
+/// What to do when the keys at hand are not those of this database.
+fn with_remedy(error: ClusterError) -> anyhow::Error {
+    match error {
+        ClusterError::Secrets(error) => {
+            anyhow!("{error}; give this server the right key with --master-key-file or MODELWARD_MASTER_KEYS")
+        }
+        ClusterError::Store(error) => error.into(),
+    }
 }
 
 /// The master keys. Beside an embedded database they are made on the first start; a shared one needs them given,
