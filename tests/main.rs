@@ -14,6 +14,7 @@ mod canary;
 mod citizenship;
 mod cli;
 mod credential;
+mod docs;
 mod durability;
 mod endpoint;
 mod health;
