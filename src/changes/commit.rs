@@ -77,7 +77,8 @@ pub(super) async fn resolve(store: &Store, head: Head, items: &mut Vec<Item>) ->
     tracing::warn!(revision = head.revision.0, "the outcome of a commit is open; looking for it");
     let found = async {
         loop {
-            match is_committed(store, head).await {
+            // On the heap: the futures of a database's connection are large.
+            match Box::pin(is_committed(store, head)).await {
                 Ok(found) => return found,
                 Err(_) => sleep(AGAIN).await,
             }

@@ -117,7 +117,8 @@ impl WriterTask {
         let mut left = 3;
         loop {
             left -= 1;
-            let failure = match self.round(items).await {
+            // On the heap: the futures of a database's connection are large.
+            let failure = match Box::pin(self.round(items)).await {
                 Ok(results) => return Ok(results),
                 Err(failure) => failure,
             };

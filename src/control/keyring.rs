@@ -56,7 +56,7 @@ impl Control {
             let reads = |(_, ids): &&(String, Vec<String>)| ids.contains(&id);
             let readable_by = readers.replicas.iter().filter(reads).map(|(replica, _)| replica.clone()).collect();
             let retirable = !active && secret_count == 0 && !cluster.contains(&id);
-            KeyStatus { active, secret_count, readable_by, retirable, id }
+            KeyStatus { id, active, secret_count, readable_by, retirable }
         });
         let keys: Vec<_> = keys.collect();
         let total = keys.iter().map(|key| key.secret_count).sum();
