@@ -99,7 +99,8 @@ impl Statuses {
     /// Follows the status that other replicas write, until `stop`.
     pub async fn follow(self, stop: CancellationToken) {
         let contact = self.tail.contact();
-        let mut loads = contact.borrow().loads;
+        // Also a load from before this loop began makes what was read at the start void.
+        let mut loads = 0;
         let mut hints = self.store.notifications();
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
