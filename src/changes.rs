@@ -11,6 +11,8 @@ pub mod compare;
 pub mod rewrap;
 pub mod statuses;
 pub mod tail;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod write;
 pub mod writer;
 

@@ -218,3 +218,6 @@ fn change_of(write: &Write, context: &PlanContext<'_>, ordinal: u32, edit: Edit)
 fn about(resource: &Resource) -> (ResourceKind, uuid::Uuid) {
     (resource.kind(), resource.id())
 }
+
+#[cfg(test)]
+mod tests;

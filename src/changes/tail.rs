@@ -292,3 +292,6 @@ fn new_versions(changes: &[Change]) -> Vec<(CredentialId, i64)> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

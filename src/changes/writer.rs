@@ -257,3 +257,6 @@ fn log_changes(batch: &Batch) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;
