@@ -60,4 +60,4 @@ fn redacted(value: Option<&str>) -> fmt::Arguments<'static> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

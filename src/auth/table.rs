@@ -113,6 +113,11 @@ pub fn find(path: &str, reflection: Option<Access>) -> Option<Rpc> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
     use super::*;
 
     #[test]
@@ -122,6 +127,31 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), count);
+    }
+
+    #[test]
+    fn exactly_the_rpcs_of_the_api_are_listed() {
+        let set = FileDescriptorSet::decode(crate::proto::DESCRIPTOR).unwrap();
+        let public = set.file.iter().filter(|file| file.package() == "modelward.v1");
+        let services = public.flat_map(|file| &file.service);
+        let rpcs = services.flat_map(|service| {
+            service.method.iter().map(|method| format!("modelward.v1.{}/{}", service.name(), method.name()))
+        });
+        let listed = [VIEWER, CONSUMER, EDITOR, ADMIN].concat().into_iter().map(str::to_owned);
+        assert_eq!(listed.collect::<BTreeSet<_>>(), rpcs.collect());
+    }
+
+    #[test]
+    fn reading_needs_viewer_and_nothing_that_changes_does() {
+        let of = |resource: &str, verb: &str| format!("modelward.v1.{resource}Service/{verb}{resource}");
+        for resource in ["Provider", "Endpoint", "Credential", "Model", "Binding"] {
+            for name in [of(resource, "Get"), format!("{}s", of(resource, "List"))] {
+                assert!(VIEWER.contains(&name.as_str()), "{name}");
+            }
+            for name in ["Create", "Update", "Delete"].map(|verb| of(resource, verb)) {
+                assert!(EDITOR.contains(&name.as_str()), "{name}");
+            }
+        }
     }
 
     #[test]

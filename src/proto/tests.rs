@@ -1,8 +1,9 @@
 //! What the proto files promise, checked on their descriptors: comments, names, presence, the contract's list of
 //! methods and reasons. Each check is a function that lists problems, so that a test can prove that it bites.
 
-mod comments;
+pub(crate) mod comments;
 mod contract;
+mod limits;
 mod names;
 mod presence;
 

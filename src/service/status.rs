@@ -170,3 +170,6 @@ fn bad_request(violations: &[Violation], details: &mut ErrorDetails) {
         details.add_bad_request_violation(&violation.field, &violation.description);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! Every service, method, message, field, oneof, enum and value has a comment.
 
+use std::collections::BTreeMap;
+
 use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto};
 
 use super::{comment, files};
@@ -64,6 +66,16 @@ fn add_enum(path: &[i32], item: &EnumDescriptorProto, name: &str, found: &mut Ve
 
 fn join(path: &[i32], kind: i32, index: i32) -> Vec<i32> {
     [path, &[kind, index]].concat()
+}
+
+/// The comments of the public API by name, as in `Provider.name`, each in one line.
+pub(crate) fn by_name() -> BTreeMap<String, String> {
+    let files = files();
+    let public = files.iter().filter(|file| file.package() == "modelward.v1");
+    let one_line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    public
+        .flat_map(|file| components(file).into_iter().map(|(path, name)| (name, one_line(comment(file, &path)))))
+        .collect()
 }
 
 /// Components without a comment, and comments that are no sentence.
