@@ -40,7 +40,10 @@ fn broken_links(document: &Path, text: &str) -> Vec<String> {
 fn missing_files(text: &str) -> Vec<String> {
     let is_file = |word: &&str| {
         let plain = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"./_-".contains(&byte));
-        plain && word.contains('/') && (word.ends_with(".rs") || word.starts_with("src/")) && !word.starts_with('.')
+        plain
+            && word.contains('/')
+            && (word.rsplit_once('.').is_some_and(|(_, end)| end == "rs") || word.starts_with("src/"))
+            && !word.starts_with('.')
     };
     let there = |word: &&str| root().join(word).exists() || root().join("src").join(word).exists();
     text.split('`').skip(1).step_by(2).filter(is_file).filter(|word| !there(word)).map(str::to_owned).collect()
