@@ -119,12 +119,17 @@ impl App {
 pub async fn serve(settings: Settings, metrics: Metrics) -> anyhow::Result<()> {
     let mut signals = signal::Signals::listen().context("cannot listen for signals")?;
     let app = App::start(settings, metrics).await?;
+    let crippled = app.tasks.crippled();
     loop {
-        match signals.next().await {
-            signal::Signal::Stop => break,
-            signal::Signal::Reload => app.parts.reload_keys(),
+        tokio::select! {
+            signal = signals.next() => match signal {
+                signal::Signal::Stop => break,
+                signal::Signal::Reload => app.parts.reload_keys(),
+            },
+            () = crippled.cancelled() => break,
         }
     }
     app.stop().await;
+    anyhow::ensure!(!crippled.is_cancelled(), "stopped because of a bug; the log tells where, start it again");
     Ok(())
 }

@@ -32,6 +32,8 @@ pub struct Tasks(Arc<Inner>);
 struct Inner {
     tracker: TaskTracker,
     stopping: CancellationToken,
+    /// A task without which the process is of no use has ended before its time.
+    crippled: CancellationToken,
     book: Mutex<Book>,
 }
 
@@ -64,6 +66,26 @@ impl Tasks {
         if let Some((_, abort)) = self.0.book().live.get_mut(&id) {
             *abort = Some(handle);
         }
+    }
+
+    /// Runs a future that the process cannot do without: when it ends before it was told to, [`Tasks::crippled`] says
+    /// so, and the process should end too, so that whoever watches it starts another one.
+    pub fn spawn_vital<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (stopping, crippled) = (self.stopping(), self.0.crippled.clone());
+        self.spawn(name, async move {
+            // Also when the future panics.
+            let _guard = Vital { name, stopping, crippled };
+            future.await;
+        });
+    }
+
+    /// Says when a vital task has ended before its time.
+    #[must_use]
+    pub fn crippled(&self) -> CancellationToken {
+        self.0.crippled.child_token()
     }
 
     /// Says when to stop: `tasks.stopping().cancelled().await`.
@@ -111,6 +133,22 @@ impl Inner {
     /// The book is consistent at every unlock, so a panic elsewhere does not spoil it.
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Dropped when a vital task ends.
+struct Vital {
+    name: &'static str,
+    stopping: CancellationToken,
+    crippled: CancellationToken,
+}
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if !self.stopping.is_cancelled() {
+            tracing::error!(task.name = self.name, "a task that the server cannot do without has ended");
+            self.crippled.cancel();
+        }
     }
 }
 
@@ -180,6 +218,24 @@ mod tests {
         assert_eq!(tasks.shutdown(Duration::from_millis(1)).await, ["deaf"]);
         tasks.0.tracker.wait().await;
         assert_eq!(tasks.status()["deaf"], TaskStatus::default());
+    }
+
+    #[tokio::test]
+    async fn a_vital_task_that_ends_too_early_cripples_the_process() {
+        let tasks = Tasks::new();
+        tasks.spawn_vital("told", {
+            let stopping = tasks.stopping();
+            async move { stopping.cancelled().await }
+        });
+        assert!(!tasks.crippled().is_cancelled());
+        tasks.spawn_vital("broken", async { panic!("seeded") });
+        tokio::time::timeout(SOON, tasks.crippled().cancelled()).await.unwrap();
+
+        let sound = Tasks::new();
+        let stopping = sound.stopping();
+        sound.spawn_vital("told", async move { stopping.cancelled().await });
+        sound.shutdown(SOON).await;
+        assert!(!sound.crippled().is_cancelled());
     }
 
     #[tokio::test]

@@ -81,7 +81,7 @@ impl Parts {
         let planner = Arc::new(planner);
         let (writer, task) =
             WriterTask::build(store.clone(), snapshot.clone(), tail, Arc::clone(&planner), metrics.clone());
-        tasks.spawn("writer", task.run(tasks.stopping()));
+        tasks.spawn_vital("writer", task.run(tasks.stopping()));
         let client = ClientConfig {
             allow_private: settings.egress.allow_private,
             extra_ca_file: settings.egress.ca_file.clone(),
@@ -167,8 +167,8 @@ async fn follow(store: &Store, secrets: &Secrets, tasks: &Tasks) -> anyhow::Resu
     board.apply(&store.load_statuses().await?);
     let (tail, follower) = Tail::build(store.clone(), secrets.clone(), publisher, snapshot.clone());
     let statuses = Statuses::new(store.clone(), board, tail.clone());
-    tasks.spawn("tail", follower.run(tasks.stopping()));
-    tasks.spawn("statuses", statuses.clone().follow(tasks.stopping()));
+    tasks.spawn_vital("tail", follower.run(tasks.stopping()));
+    tasks.spawn_vital("statuses", statuses.clone().follow(tasks.stopping()));
     Ok((snapshot, statuses, tail))
 }
 
