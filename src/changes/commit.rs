@@ -38,7 +38,7 @@ pub(super) enum Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        tracing::warn!(error = %error, "a write failed in the database");
+        tracing::warn!(error = &error as &dyn std::error::Error, "a write failed in the database");
         match error {
             StoreError::Conflict(_) => Self::Aborted,
             StoreError::Full(_) => Self::Full,

@@ -36,7 +36,10 @@ impl Comparison {
                 () = tokio::time::sleep(PERIOD) => {}
             }
             if let Err(error) = self.round().await {
-                tracing::warn!(error = %error, "memory could not be compared with the database; the next round will try");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "memory could not be compared with the database; the next round will try"
+                );
             }
         }
     }

@@ -37,7 +37,10 @@ impl Rewrapper {
                 match self.round(&active, &stop).await {
                     Ok(true) => done_for = Some(active),
                     Ok(false) => {}
-                    Err(error) => tracing::warn!(error = %error, "wrapping keys anew was interrupted; it goes on"),
+                    Err(error) => tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "wrapping keys anew was interrupted; it goes on"
+                    ),
                 }
             }
             tokio::select! {
@@ -82,7 +85,10 @@ impl Rewrapper {
         match self.secrets.rewrap_keys(&cluster.keys, active) {
             Ok(keys) => self.store.replace_wrapped_keys(&keys).await,
             Err(error) => {
-                tracing::error!(error = %error, "the cluster's own keys cannot be wrapped anew");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the cluster's own keys cannot be wrapped anew"
+                );
                 Ok(())
             }
         }

@@ -42,7 +42,10 @@ impl Statuses {
     /// only, until it tells others: status is worth less than an answer.
     pub async fn record(&self, values: Vec<StatusValue>) {
         if let Err(error) = self.store(&values).await {
-            tracing::warn!(error = %error, "status could not be written; it is shown on this replica only");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "status could not be written; it is shown on this replica only"
+            );
             self.board.record(&StatusBatch { revision: self.board.seen(), values });
         }
     }

@@ -243,7 +243,7 @@ impl Follower {
         let result = match result {
             Err(error @ (FollowError::Broken | FollowError::Undecodable(_))) => {
                 let revision = self.snapshot.load().head().revision.0;
-                tracing::error!(error = %error, revision, "loading the configuration anew");
+                tracing::error!(error = &error as &dyn std::error::Error, revision, "loading the configuration anew");
                 self.reload().await
             }
             other => other,
@@ -252,7 +252,10 @@ impl Follower {
             Ok(()) => self.mark(true),
             Err(error) => {
                 if self.contact.borrow().connected {
-                    tracing::warn!(error = %error, "the database cannot be read; serving from memory");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the database cannot be read; serving from memory"
+                    );
                 }
                 self.mark(false);
             }

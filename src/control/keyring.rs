@@ -76,7 +76,7 @@ impl Control {
         expected: Option<Revision>,
     ) -> Result<Arc<Keyring>> {
         if let Err(error) = self.secrets().ring().reload() {
-            tracing::warn!(error = %error, "the master keys were not read again");
+            tracing::warn!(error = &error as &dyn std::error::Error, "the master keys were not read again");
         }
         let readers = bounded(self.readers()).await?;
         expect_answer!(
@@ -120,7 +120,7 @@ async fn bounded<T>(read: impl Future<Output = Result<T, StoreError>>) -> Result
     match timeout(PATIENCE, read).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
-            tracing::warn!(error = %error, "the key ring's status cannot be read");
+            tracing::warn!(error = &error as &dyn std::error::Error, "the key ring's status cannot be read");
             Err(error.into())
         }
         Err(_) => Err(Error::StoreUnavailable),

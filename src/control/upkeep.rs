@@ -37,7 +37,10 @@ impl Control {
                     _ = tick.tick() => {}
                 }
                 if let Err(error) = control.retain().await {
-                    tracing::warn!(error = %error, "old data could not be removed; the next round tries again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "old data could not be removed; the next round tries again"
+                    );
                 }
                 // What came after the last round may belong to a change that is still to be applied here.
                 let seen = control.board().seen();
@@ -87,7 +90,10 @@ impl Control {
                 reason: "the time to bring it back has passed".into(),
             };
             if let Err(error) = self.write(mutation, plan::purge_expired).await {
-                tracing::warn!(error = %error, "a deleted provider could not be destroyed; the next round tries again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a deleted provider could not be destroyed; the next round tries again"
+                );
                 break;
             }
         }

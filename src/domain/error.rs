@@ -19,7 +19,9 @@ pub struct Violation {
 }
 
 /// More than any honest request has. A caller who sends a megabyte of bad labels need not get one back.
-const MAX_VIOLATIONS: usize = 100;
+const MAX_VIOLATIONS: usize = 40;
+/// How many of them the message itself tells; the details tell all. Both travel in headers, which clients bound.
+const TOLD: usize = 5;
 
 /// The violations of one request, gathered so that a caller learns all of them at once: one for each bad field, the
 /// first that was found.
@@ -47,8 +49,10 @@ impl Violations {
 }
 
 fn summary(violations: &[Violation]) -> String {
-    let parts: Vec<_> = violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect();
-    parts.join("; ")
+    let told = violations.iter().take(TOLD).map(|v| format!("{}: {}", v.field, v.description));
+    let more = violations.len().saturating_sub(TOLD);
+    let rest = (more > 0).then(|| format!("and {more} more, see the details"));
+    told.chain(rest).collect::<Vec<_>>().join("; ")
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

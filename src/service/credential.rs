@@ -15,7 +15,7 @@ use crate::domain::{CredentialId, Result, View as _, Violations, limits};
 use crate::proto::server::credential_service_server::CredentialService;
 use crate::proto::v1;
 use crate::snapshot::Board;
-use crate::snapshot::query::{CredentialFilter, Needle};
+use crate::snapshot::query::CredentialFilter;
 use crate::wire;
 use crate::wire::page::{RawItem, RawPage};
 
@@ -86,7 +86,7 @@ impl CredentialService for Services {
                 provider_id: wire::id::parse_filter("provider_id", &message.provider_id, &mut violations),
                 alias: list::text(message.alias),
                 state: wire::enums::filter("state", message.state, &mut violations),
-                query: Needle::new(&message.query),
+                query: list::query(&message.query, &mut violations),
                 labels: message.labels,
             };
             violations.into_result()?;

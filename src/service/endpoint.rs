@@ -12,7 +12,7 @@ use crate::domain::mask::Presence;
 use crate::domain::{EndpointId, Result, View as _, Violations};
 use crate::proto::server::endpoint_service_server::EndpointService;
 use crate::proto::v1;
-use crate::snapshot::query::{EndpointFilter, Needle};
+use crate::snapshot::query::EndpointFilter;
 use crate::wire;
 use crate::wire::page::{RawItem, RawPage};
 
@@ -65,7 +65,7 @@ impl EndpointService for Services {
                 name: list::text(message.name),
                 is_active: message.is_active,
                 health_status: wire::enums::filter("health_status", message.health_status, &mut violations),
-                query: Needle::new(&message.query),
+                query: list::query(&message.query, &mut violations),
                 labels: message.labels,
             };
             violations.into_result()?;

@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use prost::Message;
 
+use crate::domain::text::Text;
 use crate::domain::{Error, Id, Result, Violations};
 use crate::proto::v1;
 use crate::snapshot::Entry;
-use crate::snapshot::query::{Cursor, Listed, Page, PageRequest};
+use crate::snapshot::query::{Cursor, Listed, Needle, Page, PageRequest};
 use crate::wire;
 use crate::wire::page::{RawItem, RawPage};
 
 /// A page ends early at this size, in bytes, so that no client has to raise its limit of 4 MiB.
 pub const MAX_PAGE_BYTES: usize = 3 << 20;
+
+/// What a list is searched for.
+const QUERY: Text = Text::optional(200);
 
 /// At most this much surrounds an item: its tag and its length.
 const ITEM_FRAME: usize = 8;
@@ -128,6 +132,12 @@ pub fn total(count: usize) -> i32 {
 /// A filter by exact text; none when empty.
 pub fn text(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
+}
+
+/// A filter by part of a text; none when empty.
+pub fn query(text: &str, violations: &mut Violations) -> Option<Needle> {
+    QUERY.check("query", text, violations);
+    Needle::new(text)
 }
 
 /// The only field of many requests.

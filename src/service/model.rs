@@ -12,7 +12,7 @@ use crate::domain::model::{MAX_SCORE, Model, ModelType};
 use crate::domain::{Error, ModelId, ResourceKind, Result, View as _, Violations};
 use crate::proto::server::model_service_server::ModelService;
 use crate::proto::v1;
-use crate::snapshot::query::{ModelFilter, Needle};
+use crate::snapshot::query::ModelFilter;
 use crate::snapshot::{Board, Entry};
 use crate::wire;
 use crate::wire::page::{RawItem, RawPage};
@@ -88,7 +88,7 @@ impl ModelService for Services {
                 capabilities: wire::enums::list("capabilities", &message.capabilities, &mut violations),
                 min_score: score("min_score", message.min_score, &mut violations),
                 min_context_window: message.min_context_window.map(i64::from),
-                query: Needle::new(&message.query),
+                query: list::query(&message.query, &mut violations),
                 labels: message.labels,
             };
             violations.into_result()?;

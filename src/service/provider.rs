@@ -13,7 +13,7 @@ use crate::domain::provider::input::{FIXED, SETTABLE};
 use crate::domain::{Error, ProviderId, ResourceKind, Result, Role, View as _, Violations};
 use crate::proto::server::provider_service_server::ProviderService;
 use crate::proto::v1;
-use crate::snapshot::query::{Needle, ProviderFilter};
+use crate::snapshot::query::ProviderFilter;
 use crate::wire;
 use crate::wire::enums::WireEnum as _;
 use crate::wire::page::{RawItem, RawPage};
@@ -65,7 +65,7 @@ impl ProviderService for Services {
                 kind: wire::enums::filter("kind", message.kind, &mut violations),
                 is_active: message.is_active,
                 name: list::text(message.name),
-                query: Needle::new(&message.query),
+                query: list::query(&message.query, &mut violations),
                 labels: message.labels,
                 show_deleted: message.show_deleted,
             };
