@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -19,9 +18,6 @@ use super::readiness::Readiness;
 use crate::domain::{Clock as _, SystemClock};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
-
-/// After a failed accept.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves operators on `listener` until `closing`.
 ///
@@ -44,11 +40,8 @@ pub fn serve(
                 accepted = listener.accept() => accepted,
                 () = closing.cancelled() => return,
             };
-            let Ok((stream, _)) = accepted else {
-                // It concerns one connection, or passes: descriptors are free again some time.
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            };
+            // A failed accept concerns one connection, or passes.
+            let Ok((stream, _)) = accepted else { continue };
             let (pages, closing) = (page.clone(), closing.clone());
             spawner.spawn("ops connection", async move {
                 let service = service_fn(move |request| {
@@ -56,7 +49,7 @@ pub fn serve(
                     async move { Ok::<_, Infallible>(pages.answer(&request)) }
                 });
                 let mut builder = auto::Builder::new(TokioExecutor::new());
-                builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+                builder.http1().timer(TokioTimer::new()).header_read_timeout(std::time::Duration::from_secs(10));
                 let connection = builder.serve_connection(TokioIo::new(stream), service);
                 tokio::select! {
                     // What breaks a connection is its client's affair.

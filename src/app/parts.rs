@@ -2,11 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::adapter::{Catalogue, Client, ClientConfig};
@@ -27,8 +25,6 @@ use crate::snapshot::{Snapshot, SnapshotHandle, StatusBoard, publish};
 use crate::store::{Engine, Store, StoreConfig, StoreError};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
-
-const LOST_SECRETS_INTERVAL: Duration = Duration::from_mins(1);
 
 /// What the listeners, the command line and the tests work with.
 pub struct Parts {
@@ -103,7 +99,6 @@ impl Parts {
         });
         control.start_upkeep(tasks);
         let health = check_health(&control, settings, tasks, metrics);
-        tasks.spawn("lost secrets", count_lost(store.clone(), secrets.clone(), metrics.clone(), tasks.stopping()));
         let authenticator = authenticate(snapshot.clone(), &statuses, clock, tasks);
         let metrics = metrics.clone();
         Ok(Self { store, secrets, snapshot, statuses, control, health, authenticator, contact, metrics, ids, facts })
@@ -134,22 +129,6 @@ fn check_health(control: &Control, settings: &Settings, tasks: &Tasks, metrics: 
     let (health, background) = HealthChecks::build(config, parts, control.store.clone(), control.replica_id.clone());
     tasks.spawn("health", background.run(tasks.stopping()));
     health
-}
-
-/// Counts now and then the stored secrets that no master key of this process opens.
-async fn count_lost(store: Store, secrets: Secrets, metrics: Metrics, stop: CancellationToken) {
-    let mut tick = tokio::time::interval(LOST_SECRETS_INTERVAL);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = tick.tick() => {}
-        }
-        // While the database does not answer, the last count stands.
-        if let Ok(counts) = store.count_secrets_by_key().await {
-            let lost = counts.iter().filter(|(key_id, _)| !secrets.ring().contains(key_id)).map(|(_, count)| count);
-            metrics.undecryptable_secrets.set(lost.sum());
-        }
-    }
 }
 
 /// Recognises callers, and writes now and then when their tokens were last used.
