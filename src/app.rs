@@ -18,7 +18,6 @@ use crate::telemetry::Metrics;
 
 mod bootstrap;
 mod grpc;
-mod incoming;
 mod offline;
 mod ops;
 mod parts;
@@ -59,15 +58,13 @@ impl App {
 
     async fn start_in(tasks: &Tasks, settings: Settings, metrics: Metrics) -> anyhow::Result<Self> {
         // Ports first: a taken one should cost nothing else.
-        let tcp = grpc::bind(settings.server.listen)?;
+        let listener = grpc::bind(settings.server.listen)?;
         let ops_listener = settings.server.ops_listen.map(grpc::bind).transpose()?;
-        let unix = settings.server.unix_socket.as_deref().map(grpc::bind_unix).transpose()?;
         let parts = Parts::build(&settings, tasks, &metrics).await?;
         bootstrap::admin_token(&parts, &settings).await?;
         let closing = CancellationToken::new();
         let readiness = readiness::Readiness::build(&parts, &settings, tasks);
-        let listeners = grpc::Listeners { tcp, unix };
-        let grpc::Listening { address, done } = grpc::serve(listeners, &parts, &readiness, &settings, tasks, &closing)?;
+        let grpc::Listening { address, done } = grpc::serve(listener, &parts, &readiness, &settings, tasks, &closing)?;
         let ops_address =
             ops_listener.map(|listener| ops::serve(listener, &parts, &readiness, tasks, &closing)).transpose()?;
         readiness.serving().await;

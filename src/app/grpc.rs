@@ -1,25 +1,18 @@
 //! The gRPC listener: all services behind one gate, with the limits that the transport does not set by itself.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use futures_util::{FutureExt as _, future};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 
-use super::incoming::Door;
 use super::parts::Parts;
 use super::readiness::Readiness;
 use crate::auth::Access;
@@ -49,65 +42,28 @@ pub fn bind(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
     Ok(listener)
 }
 
-/// Opens a Unix socket; one that a server left behind is replaced.
-///
-/// # Errors
-/// When another server listens on it, or it cannot be made.
-pub fn bind_unix(path: &Path) -> anyhow::Result<UnixListener> {
-    if UnixStream::connect(path).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
-        fs::remove_file(path).ok();
-    }
-    let listener = UnixListener::bind(path)
-        .with_context(|| format!("cannot listen on {}; free the path or choose another one", path.display()))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-/// What is listened on.
-pub struct Listeners {
-    pub tcp: std::net::TcpListener,
-    pub unix: Option<UnixListener>,
-}
-
-/// Serves the API until `closing`; then running calls are finished.
+/// Serves the API on `listener` until `closing`; then running calls are finished.
 ///
 /// # Errors
 /// When the TLS files cannot be used.
 pub fn serve(
-    listeners: Listeners,
+    listener: std::net::TcpListener,
     parts: &Parts,
     readiness: &Readiness,
     settings: &Settings,
     tasks: &Tasks,
     closing: &CancellationToken,
 ) -> anyhow::Result<Listening> {
-    let listener = TcpListener::from_std(listeners.tcp)?;
+    let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
-    let door = Door::new(settings.limits.max_connections, parts.metrics.connections.clone());
-    let tcp = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(Duration::from_mins(1)));
-    let routes = routes(parts, readiness, settings)?;
-    let gate = Gate::new(gate(parts, settings));
-    let over_tcp = with_tls(transport(settings), settings)?
-        .layer(gate.clone())
-        .add_routes(routes.clone())
-        .serve_with_incoming_shutdown(door.clone().admit(tcp), closing.clone().cancelled_owned());
-    let over_unix = match listeners.unix {
-        Some(listener) => {
-            let unix = UnixListenerStream::new(tokio::net::UnixListener::from_std(listener)?);
-            let server = transport(settings).layer(gate).add_routes(routes);
-            server.serve_with_incoming_shutdown(door.admit(unix), closing.clone().cancelled_owned()).left_future()
-        }
-        None => future::ready(Ok(())).right_future(),
-    };
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(Duration::from_mins(1)));
+    let mut server = transport(settings)?.layer(Gate::new(gate(parts, settings)));
+    let router = server.add_routes(routes(parts, readiness, settings)?);
+    let closing = closing.clone().cancelled_owned();
     let (ended, done) = oneshot::channel();
-    let socket = settings.server.unix_socket.clone();
     tasks.spawn("grpc", async move {
-        let (tcp, unix) = tokio::join!(over_tcp, over_unix);
-        for error in [tcp.err(), unix.err()].into_iter().flatten() {
-            tracing::error!(error = %error, "a gRPC listener failed");
-        }
-        if let Some(path) = socket {
-            fs::remove_file(path).ok();
+        if let Err(error) = router.serve_with_incoming_shutdown(incoming, closing).await {
+            tracing::error!(error = %error, "the gRPC listener failed");
         }
         // Nobody waits any more once the hard limit has passed.
         let _ = ended.send(());
@@ -115,19 +71,17 @@ pub fn serve(
     Ok(Listening { address, done })
 }
 
-fn transport(settings: &Settings) -> Server {
-    Server::builder()
+fn transport(settings: &Settings) -> anyhow::Result<Server> {
+    let server = Server::builder()
         .max_concurrent_streams(u32::try_from(settings.limits.max_concurrent_streams).unwrap_or(u32::MAX))
         .http2_keepalive_interval(Some(settings.http2.keepalive_interval))
         .http2_keepalive_timeout(Some(settings.http2.keepalive_timeout))
         .http2_max_header_list_size(16 * 1024)
-        .http2_max_pending_accept_reset_streams(Some(50))
-}
-
-/// TLS where the settings name its files; never on the Unix socket, which leaves the machine by no way.
-fn with_tls(server: Server, settings: &Settings) -> anyhow::Result<Server> {
+        .http2_max_pending_accept_reset_streams(Some(50));
     let Some((certificate, key)) = settings.tls.files() else { return Ok(server) };
-    let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read the TLS file {}", path.display()));
+    let read = |path: &std::path::Path| {
+        std::fs::read(path).with_context(|| format!("cannot read the TLS file {}", path.display()))
+    };
     let identity = Identity::from_pem(read(certificate)?, read(key)?);
     server
         .tls_config(ServerTlsConfig::new().identity(identity))
