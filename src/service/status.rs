@@ -15,6 +15,11 @@ const DOMAIN: &str = "modelward";
 const RETRY: Duration = Duration::from_secs(1);
 /// The most violations of one kind that an answer lists.
 const MOST: usize = 20;
+/// Details and message travel in headers, of which clients take 8 KiB in all: some drop the whole answer beyond that.
+/// Bytes of the message as it is sent.
+const MOST_MESSAGE: usize = 1500;
+/// Bytes of all violations of a BadRequest before they are encoded.
+const MOST_VIOLATIONS: usize = 2500;
 
 /// The status that tells a caller about `error`. `trace_id` is the id of the call in the server's log.
 #[must_use]
@@ -26,7 +31,19 @@ pub fn status(error: Error, trace_id: &str) -> Status {
     let mut details = ErrorDetails::new();
     details.set_error_info(error.reason(), DOMAIN, metadata(&error));
     add_details(&error, &mut details);
-    Status::with_error_details(code(&error), error.to_string(), details)
+    Status::with_error_details(code(&error), clipped(&error.to_string()), details)
+}
+
+/// As much of a message as fits into its header, where all but printable ASCII takes three times its room.
+fn clipped(message: &str) -> String {
+    let mut room = MOST_MESSAGE;
+    let fits = |symbol: &char| {
+        let printable = symbol.is_ascii_graphic() && *symbol != '%' || *symbol == ' ';
+        let size = if printable { 1 } else { 3 * symbol.len_utf8() };
+        room.checked_sub(size).map(|left| room = left).is_some()
+    };
+    let text: String = message.chars().take_while(fits).collect();
+    if text.len() < message.len() { format!("{text}…") } else { text }
 }
 
 /// The gRPC code of each reason, as the contract's table has it.
@@ -165,8 +182,14 @@ fn add_details(error: &Error, details: &mut ErrorDetails) {
     }
 }
 
+/// As many violations as fit; a request with more has the rest told when it comes again.
 fn bad_request(violations: &[Violation], details: &mut ErrorDetails) {
+    const FRAME: usize = 8;
+    let mut room = MOST_VIOLATIONS;
     for violation in violations {
+        let size = violation.field.len() + violation.description.len() + FRAME;
+        let Some(left) = room.checked_sub(size) else { return };
+        room = left;
         details.add_bad_request_violation(&violation.field, &violation.description);
     }
 }

@@ -135,3 +135,29 @@ fn a_bug_is_told_by_the_id_of_its_call_alone() {
     assert!(status.message().contains("trace-1"));
     assert_eq!(status.get_details_error_info().unwrap().metadata["request_id"], "trace-1");
 }
+
+fn sent(error: Error) -> usize {
+    let mut headers = http::HeaderMap::new();
+    status(error, "0").add_header(&mut headers).unwrap();
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+}
+
+#[test]
+fn no_error_is_larger_than_clients_take() {
+    let long = |symbol: char| symbol.to_string().repeat(200);
+    let violations: Vec<_> = (0..100)
+        .map(|index| Violation { field: format!("labels[{index}{}]", long('k')), description: long('x') })
+        .collect();
+    assert!(sent(Error::InvalidField { violations }) < 8192);
+    assert!(sent(Error::ProviderError { http_status: Some(500), message: long('界').repeat(3) }) < 8192);
+    assert!(sent(Error::InUse { bindings: vec![uuid::Uuid::nil(); 100] }) < 8192);
+    let replicas = vec![uuid::Uuid::nil().to_string(); 100];
+    assert!(sent(Error::KeyNotEverywhere { key_id: long('k'), replicas }) < 8192);
+}
+
+#[test]
+fn a_short_message_is_sent_as_it_is() {
+    let message = status(Error::NotFound { kind: ResourceKind::Model, id: "größe 100 %".into() }, "0");
+    assert_eq!(message.message(), "no such model: größe 100 %");
+    assert!(message.get_details_bad_request().is_none());
+}
