@@ -4,28 +4,36 @@
 //! Stop: NOT_SERVING → lame-duck delay → finish calls → stop workers → close; a hard limit ends it.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::domain::Revision;
+use crate::service::in_flight::InFlight;
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
 
 mod bootstrap;
+mod connection;
+mod gauges;
 mod grpc;
 mod offline;
 mod ops;
 mod parts;
 mod readiness;
 mod signal;
+mod socket;
 
 pub use offline::Offline;
 pub use parts::{Parts, open_store};
+
+/// How long no call must have run before connections are cut that do not close by themselves.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// A server that runs.
 pub struct App {
@@ -36,7 +44,10 @@ pub struct App {
     tasks: Tasks,
     /// Ends the listeners: no new calls, running ones are finished.
     closing: CancellationToken,
-    /// Ends when the last call is finished.
+    in_flight: InFlight,
+    /// Ends the connections that are left when no call runs any more.
+    cut: CancellationToken,
+    /// Ends when the last call is finished and the last connection closed.
     done: oneshot::Receiver<()>,
     settings: Settings,
     readiness: readiness::Readiness,
@@ -58,17 +69,22 @@ impl App {
 
     async fn start_in(tasks: &Tasks, settings: Settings, metrics: Metrics) -> anyhow::Result<Self> {
         // Ports first: a taken one should cost nothing else.
-        let listener = grpc::bind(settings.server.listen)?;
+        let tcp = grpc::bind(settings.server.listen)?;
         let ops_listener = settings.server.ops_listen.map(grpc::bind).transpose()?;
+        let unix = settings.server.unix_socket.as_deref().map(socket::Socket::bind).transpose()?;
         let parts = Parts::build(&settings, tasks, &metrics).await?;
         bootstrap::admin_token(&parts, &settings).await?;
         let closing = CancellationToken::new();
         let readiness = readiness::Readiness::build(&parts, &settings, tasks);
-        let grpc::Listening { address, done } = grpc::serve(listener, &parts, &readiness, &settings, tasks, &closing)?;
+        gauges::follow(&parts, tasks);
+        let listeners = grpc::Listeners { tcp, unix };
+        let grpc::Listening { address, in_flight, cut, done } =
+            grpc::serve(listeners, &parts, &readiness, &settings, tasks, &closing)?;
         let ops_address =
             ops_listener.map(|listener| ops::serve(listener, &parts, &readiness, tasks, &closing)).transpose()?;
         readiness.serving().await;
-        let app = Self { address, ops_address, parts, tasks: tasks.clone(), closing, done, settings, readiness };
+        let tasks = tasks.clone();
+        let app = Self { address, ops_address, parts, tasks, closing, in_flight, cut, done, settings, readiness };
         app.announce();
         Ok(app)
     }
@@ -86,6 +102,7 @@ impl App {
         tracing::info!(
             address = %self.address,
             ops_address = %self.ops_address.map(|address| address.to_string()).unwrap_or_default(),
+            unix_socket = %self.settings.server.unix_socket.as_deref().unwrap_or(Path::new("")).display(),
             tls = self.settings.tls.files().is_some(),
             database = %self.parts.store.engine(),
             revision = self.revision().0,
@@ -94,18 +111,37 @@ impl App {
     }
 
     /// Stops: health turns first, calls are finished, workers stop; what is left at the hard limit is cut off.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         let limit = self.settings.shutdown.hard_limit;
         let revision = self.revision();
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         self.readiness.not_serving().await;
-        tokio::time::sleep(self.settings.shutdown.lame_duck).await;
+        sleep(self.settings.shutdown.lame_duck).await;
         self.closing.cancel();
         // Workers stop once nobody can ask them for anything any more, or when two thirds of the time are gone.
         let for_calls = limit.saturating_sub(begun.elapsed()).mul_f64(0.66);
-        drop(timeout(for_calls, self.done).await);
+        let finished = async {
+            tokio::select! {
+                _ = &mut self.done => {}
+                () = quiet(&self.in_flight) => {}
+            }
+        };
+        drop(timeout(for_calls, finished).await);
+        // What is left is connections of clients that do not answer: no call runs, or for too long.
+        self.cut.cancel();
         self.tasks.shutdown(limit.saturating_sub(begun.elapsed())).await;
         tracing::info!(revision = revision.0, "modelward has stopped");
+    }
+}
+
+/// Ends when no call has run for a while: long enough for the last answers to reach their clients.
+async fn quiet(in_flight: &InFlight) {
+    let mut since = Instant::now();
+    while since.elapsed() < QUIET {
+        sleep(Duration::from_millis(50)).await;
+        if in_flight.count() > 0 {
+            since = Instant::now();
+        }
     }
 }
 
@@ -115,7 +151,10 @@ impl App {
 /// When it cannot start.
 pub async fn serve(settings: Settings, metrics: Metrics) -> anyhow::Result<()> {
     let mut signals = signal::Signals::listen().context("cannot listen for signals")?;
-    let app = App::start(settings, metrics).await?;
+    let app = tokio::select! {
+        app = App::start(settings, metrics) => app?,
+        () = signals.stop() => return Ok(()),
+    };
     let crippled = app.tasks.crippled();
     loop {
         tokio::select! {
@@ -126,7 +165,10 @@ pub async fn serve(settings: Settings, metrics: Metrics) -> anyhow::Result<()> {
             () = crippled.cancelled() => break,
         }
     }
-    app.stop().await;
+    tokio::select! {
+        () = app.stop() => {}
+        () = signals.stop() => tracing::warn!("told to stop a second time; modelward has stopped at once"),
+    }
     anyhow::ensure!(!crippled.is_cancelled(), "stopped because of a bug; the log tells where, start it again");
     Ok(())
 }

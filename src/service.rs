@@ -14,6 +14,7 @@ mod call;
 mod credential;
 mod endpoint;
 pub mod gate;
+pub mod in_flight;
 mod list;
 pub mod metadata;
 mod model;

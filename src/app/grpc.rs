@@ -1,33 +1,48 @@
-//! The gRPC listener: all services behind one gate, with the limits that the transport does not set by itself.
+//! The gRPC listeners: all services behind one gate, with the limits that the transport does not set by itself.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use futures_util::future::OptionFuture;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
+use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 
+use super::connection::Connections;
 use super::parts::Parts;
 use super::readiness::Readiness;
+use super::socket::Socket;
 use crate::auth::Access;
 use crate::config::{Reflection, Settings};
 use crate::domain::Role;
 use crate::proto::{self, server as rpc};
 use crate::service::gate::{self, Gate};
+use crate::service::in_flight::InFlight;
 use crate::service::{self, Services};
 use crate::task::Tasks;
 
-/// A listener that serves.
+/// Where the API is to be served.
+pub struct Listeners {
+    pub tcp: std::net::TcpListener,
+    pub unix: Option<Socket>,
+}
+
+/// Listeners that serve.
 pub struct Listening {
     /// The port is the real one when 0 was asked for.
     pub address: SocketAddr,
-    /// Ends when the listener was told to close and its last call is finished.
+    /// Calls that are not finished.
+    pub in_flight: InFlight,
+    /// Ends the connections that are left.
+    pub cut: CancellationToken,
+    /// Ends when the listeners were told to close and the last call is finished.
     pub done: oneshot::Receiver<()>,
 }
 
@@ -42,42 +57,66 @@ pub fn bind(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
     Ok(listener)
 }
 
-/// Serves the API on `listener` until `closing`; then running calls are finished.
+/// Serves the API on `listeners` until `closing`; then running calls are finished.
 ///
 /// # Errors
 /// When the TLS files cannot be used.
 pub fn serve(
-    listener: std::net::TcpListener,
+    listeners: Listeners,
     parts: &Parts,
     readiness: &Readiness,
     settings: &Settings,
     tasks: &Tasks,
     closing: &CancellationToken,
 ) -> anyhow::Result<Listening> {
-    let listener = TcpListener::from_std(listener)?;
+    let listener = TcpListener::from_std(listeners.tcp)?;
     let address = listener.local_addr()?;
+    let (in_flight, cut) = (InFlight::default(), CancellationToken::new());
+    let connections = Connections::new(settings.limits.max_connections, parts.metrics.connections.clone(), cut.clone());
+    let gate = Gate::new(gate(parts, settings, in_flight.clone()));
+    let routes = routes(parts, readiness, settings)?;
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(Duration::from_mins(1)));
-    let mut server = transport(settings)?.layer(Gate::new(gate(parts, settings)));
-    let router = server.add_routes(routes(parts, readiness, settings)?);
-    let closing = closing.clone().cancelled_owned();
+    let tcp = with_tls(transport(settings), settings)?
+        .layer(gate.clone())
+        .add_routes(routes.clone())
+        .serve_with_incoming_shutdown(connections.clone().admit(incoming), closing.clone().cancelled_owned());
+    let unix = match listeners.unix {
+        Some(socket) => {
+            let (listener, file) = socket.into_parts();
+            let incoming = UnixListenerStream::new(UnixListener::from_std(listener)?);
+            let served = transport(settings)
+                .layer(gate)
+                .add_routes(routes)
+                .serve_with_incoming_shutdown(connections.admit(incoming), closing.clone().cancelled_owned());
+            Some(async move {
+                let _removed_at_the_end = file;
+                served.await
+            })
+        }
+        None => None,
+    };
     let (ended, done) = oneshot::channel();
     tasks.spawn("grpc", async move {
-        if let Err(error) = router.serve_with_incoming_shutdown(incoming, closing).await {
-            tracing::error!(error = %error, "the gRPC listener failed");
+        let (tcp, unix) = tokio::join!(tcp, OptionFuture::from(unix));
+        for error in tcp.err().into_iter().chain(unix.and_then(Result::err)) {
+            tracing::error!(error = %error, "a gRPC listener failed");
         }
         // Nobody waits any more once the hard limit has passed.
         let _ = ended.send(());
     });
-    Ok(Listening { address, done })
+    Ok(Listening { address, in_flight, cut, done })
 }
 
-fn transport(settings: &Settings) -> anyhow::Result<Server> {
-    let server = Server::builder()
+fn transport(settings: &Settings) -> Server {
+    Server::builder()
         .max_concurrent_streams(u32::try_from(settings.limits.max_concurrent_streams).unwrap_or(u32::MAX))
         .http2_keepalive_interval(Some(settings.http2.keepalive_interval))
         .http2_keepalive_timeout(Some(settings.http2.keepalive_timeout))
         .http2_max_header_list_size(16 * 1024)
-        .http2_max_pending_accept_reset_streams(Some(50));
+        .http2_max_pending_accept_reset_streams(Some(50))
+}
+
+fn with_tls(server: Server, settings: &Settings) -> anyhow::Result<Server> {
     let Some((certificate, key)) = settings.tls.files() else { return Ok(server) };
     let read = |path: &std::path::Path| {
         std::fs::read(path).with_context(|| format!("cannot read the TLS file {}", path.display()))
@@ -88,7 +127,7 @@ fn transport(settings: &Settings) -> anyhow::Result<Server> {
         .with_context(|| format!("cannot use the TLS files {} and {}", certificate.display(), key.display()))
 }
 
-fn gate(parts: &Parts, settings: &Settings) -> gate::Config {
+fn gate(parts: &Parts, settings: &Settings, in_flight: InFlight) -> gate::Config {
     let metrics = parts.metrics.clone();
     gate::Config {
         authenticator: parts.authenticator.clone(),
@@ -101,6 +140,7 @@ fn gate(parts: &Parts, settings: &Settings) -> gate::Config {
         },
         max_message: settings.limits.max_message.0,
         slow_call: settings.log.slow_call,
+        in_flight,
         observer: Arc::new(move |ended| {
             metrics.rpc(ended.rpc, service::metadata::code_name(ended.code), ended.duration);
             if ended.panicked {

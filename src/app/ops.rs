@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -10,14 +11,24 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::HealthService;
+use tower::Service as _;
 
+use super::connection::Connections;
 use super::parts::Parts;
 use super::readiness::Readiness;
 use crate::domain::{Clock as _, SystemClock};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
+
+/// Probes and scrapers need a few; no more are served at a time.
+const CONNECTIONS: usize = 256;
 
 /// Serves operators on `listener` until `closing`.
 ///
@@ -32,7 +43,10 @@ pub fn serve(
 ) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
-    let page = Pages { metrics: parts.metrics.clone(), readiness: readiness.clone() };
+    let page =
+        Pages { metrics: parts.metrics.clone(), readiness: readiness.clone(), health: readiness.health_service() };
+    // Only those of the API are told in the metrics.
+    let connections = Connections::new(CONNECTIONS, Gauge::default(), closing.clone());
     let (spawner, closing) = (tasks.clone(), closing.clone());
     tasks.spawn("ops", async move {
         loop {
@@ -40,16 +54,20 @@ pub fn serve(
                 accepted = listener.accept() => accepted,
                 () = closing.cancelled() => return,
             };
-            // A failed accept concerns one connection, or passes.
-            let Ok((stream, _)) = accepted else { continue };
+            let Ok((stream, _)) = accepted else {
+                // Out of file descriptors, mostly: trying again at once would only burn time.
+                sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let Ok(stream) = connections.place(stream).await else { return };
             let (pages, closing) = (page.clone(), closing.clone());
             spawner.spawn("ops connection", async move {
                 let service = service_fn(move |request| {
                     let pages = pages.clone();
-                    async move { Ok::<_, Infallible>(pages.answer(&request)) }
+                    async move { Ok::<_, Infallible>(pages.answer(request).await) }
                 });
                 let mut builder = auto::Builder::new(TokioExecutor::new());
-                builder.http1().timer(TokioTimer::new()).header_read_timeout(std::time::Duration::from_secs(10));
+                builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
                 let connection = builder.serve_connection(TokioIo::new(stream), service);
                 tokio::select! {
                     // What breaks a connection is its client's affair.
@@ -66,10 +84,19 @@ pub fn serve(
 struct Pages {
     metrics: Metrics,
     readiness: Readiness,
+    health: HealthServer<HealthService>,
 }
 
 impl Pages {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(mut self, request: Request<Incoming>) -> Response<Body> {
+        if is_grpc(&request) {
+            let Ok(answer) = self.health.call(request).await;
+            return answer;
+        }
+        self.page(&request).map(Body::new)
+    }
+
+    fn page(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".into());
         }
@@ -78,7 +105,7 @@ impl Pages {
             "/livez" => text(StatusCode::OK, "ok\n".into()),
             "/readyz" if self.readiness.is_ready() => text(StatusCode::OK, "ok\n".into()),
             "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n".into()),
-            "/health" => self.health(),
+            "/health" => self.state(),
             _ => text(StatusCode::NOT_FOUND, "see /metrics, /livez, /readyz and /health\n".into()),
         }
     }
@@ -89,7 +116,7 @@ impl Pages {
     }
 
     /// What many load balancers and dashboards read: healthy only with a database.
-    fn health(&self) -> Response<Full<Bytes>> {
+    fn state(&self) -> Response<Full<Bytes>> {
         let connected = self.readiness.database_connected();
         let healthy = connected && self.readiness.is_ready();
         let time = jiff::Timestamp::from_microsecond(SystemClock.now().micros()).unwrap_or_default();
@@ -101,6 +128,11 @@ impl Pages {
         let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         response(status, "application/json", format!("{body}\n"))
     }
+}
+
+fn is_grpc<T>(request: &Request<T>) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {

@@ -16,7 +16,7 @@ use crate::changes::writer::WriterTask;
 use crate::changes::{Contact, Statuses, Tail};
 use crate::config::{DatabaseUrl, Settings};
 use crate::control::{self, Control};
-use crate::domain::{Clock, IdSource, RandomIds, SystemClock};
+use crate::domain::{Clock, IdSource, RandomIds, SystemClock, View as _};
 use crate::health::{HealthChecks, HealthConfig, HealthParts, by_adapters};
 use crate::routing::Picker;
 use crate::secrets::{KeyFile, KeyRing, KeySource, Secrets};
@@ -50,7 +50,7 @@ impl Parts {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
         let store = open_store(settings).await?;
-        let ring = open_ring(settings, store.engine())?;
+        let ring = open_ring(settings, &store).await?;
         store.migrate(None).await?;
         let secrets = cluster::open(&store, ring, clock.as_ref(), ids.as_ref()).await.map_err(with_remedy)?;
         let facts = Arc::new(Facts {
@@ -107,7 +107,13 @@ impl Parts {
     /// Reads the master keys again; a bad file leaves the ring as it was.
     pub fn reload_keys(&self) {
         match self.secrets.ring().reload() {
-            Ok(ids) => tracing::info!(key.ids = ?ids, "the master keys were read again"),
+            Ok(ids) => {
+                tracing::info!(key.ids = ?ids, "the master keys were read again");
+                let active = self.snapshot.load().keyring().active_key_id.clone();
+                if !ids.contains(&active) {
+                    tracing::error!(key.id = active, "the active master key is gone; put it back, no secret opens");
+                }
+            }
             Err(error) => tracing::error!(error = %error, "the master keys were not read again"),
         }
     }
@@ -186,13 +192,19 @@ fn with_remedy(error: ClusterError) -> anyhow::Error {
 
 /// The master keys. Beside an embedded database they are made on the first start; a shared one needs them given,
 /// because a key that only one of its servers has is a key that is easily lost.
-fn open_ring(settings: &Settings, engine: Engine) -> anyhow::Result<KeyRing> {
+async fn open_ring(settings: &Settings, store: &Store) -> anyhow::Result<KeyRing> {
     if let Some(keys) = &settings.secrets.master_keys {
         return Ok(KeyRing::load(KeySource::Text(Zeroizing::new(keys.expose().to_owned())))?);
     }
     let path = settings.master_key_file();
     let given = settings.secrets.master_key_file.is_some();
-    if !given && engine == Engine::Sqlite && !path.exists() {
+    if !given && store.engine() == Engine::Sqlite && !path.exists() {
+        // A new key beside old secrets would only hide what is missing.
+        anyhow::ensure!(
+            is_new(store).await?,
+            "no master key: {} does not exist, and the database was made with one; put it back",
+            path.display()
+        );
         let id = KeyFile::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
         tracing::info!(file = %path.display(), key.id = id, "a master key was made; without it no secret can be read, so keep a copy");
     }
@@ -202,6 +214,12 @@ fn open_ring(settings: &Settings, engine: Engine) -> anyhow::Result<KeyRing> {
         path.display()
     );
     Ok(KeyRing::load(KeySource::File(path))?)
+}
+
+/// Whether the database was never used.
+async fn is_new(store: &Store) -> anyhow::Result<bool> {
+    let untouched = store.migration_status().await?.iter().all(|migration| !migration.applied);
+    Ok(untouched || store.cluster().await?.is_none())
 }
 
 fn open_catalogue(file: Option<&Path>) -> anyhow::Result<Catalogue> {

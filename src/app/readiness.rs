@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
-use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use super::parts::Parts;
@@ -43,22 +43,12 @@ impl Readiness {
             stopping: Arc::new(AtomicBool::new(false)),
             max_staleness: settings.reads.max_staleness,
         };
-        let metrics = parts.metrics.clone();
-        let (follower, snapshot, stop) = (readiness.clone(), parts.snapshot.clone(), tasks.stopping());
-        tasks.spawn("readiness", async move {
-            follower
-                .follow(stop, |contact| {
-                    metrics.store_up.set(i64::from(contact.connected));
-                    metrics.revision.set(snapshot.load().head().revision.0);
-                    metrics.snapshot_age_seconds.set(contact.fresh.elapsed().as_secs_f64());
-                })
-                .await;
-        });
+        tasks.spawn("readiness", readiness.clone().follow(tasks.stopping()));
         readiness
     }
 
     #[must_use]
-    pub fn health_service(&self) -> HealthServer<impl Health> {
+    pub fn health_service(&self) -> HealthServer<HealthService> {
         HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
     }
 
@@ -94,7 +84,7 @@ impl Readiness {
         self.reporter.set_service_status(WRITES, writes).await;
     }
 
-    async fn follow(mut self, stop: CancellationToken, gauges: impl Fn(Contact)) {
+    async fn follow(mut self, stop: CancellationToken) {
         let mut tick = interval(TICK);
         let mut last = None;
         loop {
@@ -104,7 +94,6 @@ impl Readiness {
                 changed = self.contact.changed() => if changed.is_err() { return },
             }
             let contact = *self.contact.borrow_and_update();
-            gauges(contact);
             let state = (self.is_ready(), contact.connected);
             if last.replace(state) != Some(state) {
                 self.report().await;

@@ -37,4 +37,9 @@ impl Signals {
             _ = self.hang_up.recv() => Signal::Reload,
         }
     }
+
+    /// Waits until it is asked to stop; what else is asked is passed over.
+    pub async fn stop(&mut self) {
+        while self.next().await != Signal::Stop {}
+    }
 }

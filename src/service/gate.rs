@@ -17,6 +17,7 @@ use tonic::body::Body;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tower::{Layer, Service};
 
+use super::in_flight::InFlight;
 use super::metadata::{self, REQUEST_ID, REVISION};
 use super::status::status;
 use crate::auth::table::{self, Rpc};
@@ -54,6 +55,7 @@ pub struct Config {
     pub max_message: usize,
     /// Calls that take longer are logged as slow.
     pub slow_call: Duration,
+    pub in_flight: InFlight,
     pub observer: Observer,
 }
 
@@ -131,6 +133,7 @@ impl Call {
     where
         S: Service<Request<Body>, Response = Response<Body>>,
     {
+        let in_flight = self.config.in_flight.enter();
         let outcome = AssertUnwindSafe(self.pass(inner, request)).catch_unwind().await;
         let panicked = outcome.is_err();
         let mut response = match outcome {
@@ -141,7 +144,7 @@ impl Call {
         };
         self.stamp(response.headers_mut());
         self.record(response.headers(), panicked);
-        Ok(response)
+        Ok(response.map(|body| in_flight.until_the_end_of(body)))
     }
 
     /// Everything that can refuse the call, and the call itself.

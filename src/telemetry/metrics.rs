@@ -40,11 +40,8 @@ pub struct Metrics {
     rpc_duration: Family<RpcName, Histogram, fn() -> Histogram>,
     store_errors: Family<Kind, Counter>,
     probes: Family<Kind, Counter>,
-    vendor_calls: Family<Kind, Counter>,
     /// Connections to the gRPC listeners that are open.
     pub connections: Gauge,
-    /// Streams (watches) that are open.
-    pub streams: Gauge,
     /// The revision that this process has applied.
     pub revision: Gauge,
     /// Seconds since the database last confirmed what this process has in memory.
@@ -94,9 +91,7 @@ impl Metrics {
             snapshot_age_seconds,
             store_errors: add.family("store_errors", "Failures of the database by kind"),
             probes: add.family("probes", "Background and asked-for probes by result"),
-            vendor_calls: add.family("vendor_calls", "Calls to vendors, probes excepted, by outcome"),
             connections: add.gauge("connections", "Open gRPC connections"),
-            streams: add.gauge("streams", "Open streams"),
             revision: add.gauge("revision", "The revision that is applied"),
             snapshot_mismatches: add.counter("snapshot_mismatches", "Differences found between memory and database"),
             writer_queue: add.gauge("writer_queue", "Writes that wait for a transaction"),
@@ -115,11 +110,6 @@ impl Metrics {
         self.rpc_duration.get_or_create(&RpcName { rpc }).observe(duration.as_secs_f64());
     }
 
-    /// Counts a stream that has ended; its duration says nothing.
-    pub fn stream(&self, rpc: &'static str, code: &'static str) {
-        self.rpcs.get_or_create(&RpcLabels { rpc, code }).inc();
-    }
-
     /// Counts a failure of the database: `unavailable`, `conflict`, `full`, ….
     pub fn store_error(&self, kind: &'static str) {
         self.store_errors.get_or_create(&Kind { kind }).inc();
@@ -128,11 +118,6 @@ impl Metrics {
     /// Counts a probe by its result: `healthy`, `degraded`, `unhealthy`, `impossible`.
     pub fn probe(&self, kind: &'static str) {
         self.probes.get_or_create(&Kind { kind }).inc();
-    }
-
-    /// Counts a call to a vendor by its outcome: `ok`, `refused`, `failed`, `timeout`, ….
-    pub fn vendor_call(&self, kind: &'static str) {
-        self.vendor_calls.get_or_create(&Kind { kind }).inc();
     }
 
     /// All of them in the text form of `OpenMetrics`.

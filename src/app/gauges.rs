@@ -1,0 +1,45 @@
+//! What the metrics tell of the state of the process, looked at now and then.
+//!
+//! One loop, every half second ([`TICK`]); stored secrets are counted every ten seconds ([`COUNT`] ticks).
+
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::parts::Parts;
+use crate::secrets::Secrets;
+use crate::snapshot::Snapshot;
+use crate::task::Tasks;
+
+const TICK: Duration = Duration::from_millis(500);
+const COUNT: u32 = 20;
+
+/// Keeps the gauges until the tasks stop.
+pub fn follow(parts: &Parts, tasks: &Tasks) {
+    let (metrics, snapshot, secrets) = (parts.metrics.clone(), parts.snapshot.clone(), parts.secrets.clone());
+    let (contact, stop) = (parts.contact.clone(), tasks.stopping());
+    tasks.spawn("gauges", async move {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for round in (0..COUNT).cycle() {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            let seen = *contact.borrow();
+            metrics.store_up.set(i64::from(seen.connected));
+            metrics.snapshot_age_seconds.set(seen.fresh.elapsed().as_secs_f64());
+            metrics.revision.set(snapshot.head().revision.0);
+            if round == 0 {
+                metrics.undecryptable_secrets.set(undecryptable(&snapshot.load(), &secrets));
+            }
+        }
+    });
+}
+
+/// Secrets whose master key this process does not hold.
+fn undecryptable(snapshot: &Snapshot, secrets: &Secrets) -> i64 {
+    let held = secrets.ring().ids();
+    let count = snapshot.all_sealed().filter(|sealed| !held.contains(&sealed.master_key_id)).count();
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
