@@ -121,9 +121,8 @@ pub fn undelete(
     view: &dyn View,
     context: &PlanContext<'_>,
 ) -> Result<Plan> {
-    let current = view.provider(id).filter(|provider| provider.delete_time.is_some()).ok_or_else(|| {
-        Error::NotFound { kind: ResourceKind::Provider, id: format!("{id} (among the deleted ones)") }
-    })?;
+    let deleted = view.provider(id).filter(|provider| provider.delete_time.is_some());
+    let current = deleted.ok_or_else(|| Error::not_found(ResourceKind::Provider, id))?;
     check_revision(ResourceKind::Provider, id.uuid(), expected, current.meta.revision)?;
     check_name(&current, view)?;
     let mut next = Provider::clone(&current);

@@ -221,6 +221,13 @@ fn undelete_drops_a_default_that_another_model_has_become() {
 }
 
 #[test]
+fn undelete_names_a_provider_that_is_not_deleted_by_its_bare_id() {
+    let mut world = World::default();
+    let id = add(&mut world, "p");
+    assert_eq!(bring_back(&mut world, id).err(), Some(Error::not_found(ResourceKind::Provider, id)));
+}
+
+#[test]
 fn undelete_is_refused_when_the_name_was_taken() {
     let mut world = World::default();
     let id = add(&mut world, "p");
