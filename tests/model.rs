@@ -266,6 +266,16 @@ for_each_engine! {
         server.models().sync_models(sync(&empty.id)).await.refused(Code::FailedPrecondition, "PROVIDER_DISABLED");
     }
 
+    async fn an_identifier_beyond_the_limits_is_left_out_and_the_status_says_so(server: &Server) {
+        let vendor = Vendor::start().await;
+        vendor.list(&["sound", &"x".repeat(201)]);
+        let account = server.admin().add_account("p", ProviderKind::OpenaiCompatible, &vendor).await;
+        let (counts, _) = synced(server, sync(&account.provider.id)).await;
+        assert_eq!(counts, [1, 0, 0, 0, 0]);
+        let status = server.admin().get_provider(&account.provider.id).await.sync.unwrap();
+        assert!(status.message.starts_with("skipped 1 of the vendor's models"), "{}", status.message);
+    }
+
     async fn a_repeated_synchronisation_is_answered_the_same(server: &Server) {
         let vendor = Vendor::start().await;
         vendor.list(&["a", "b"]);

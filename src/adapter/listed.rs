@@ -7,16 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::catalogue::{Catalogue, Entry};
 use crate::domain::Violations;
 use crate::domain::model::sync::{ListedModel, Sourced};
-use crate::domain::model::{Capability, ModelType, VENDOR_ID};
+use crate::domain::model::{Capability, ModelType};
 use crate::domain::provider::ProviderKind;
 use crate::domain::text::Text;
 
 impl ListedModel {
-    /// A model of which only the id is known; none, if the id is not one that a model can have.
-    pub(super) fn new(model_id: &str) -> Option<Self> {
-        fits(VENDOR_ID, model_id).then(|| Self::named(model_id))
-    }
-
     /// Takes what the vendor says about capabilities, if it says anything.
     pub(super) fn tell_capabilities(&mut self, told: impl IntoIterator<Item = Capability>) {
         let told: BTreeSet<_> = told.into_iter().collect();

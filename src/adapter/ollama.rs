@@ -84,7 +84,7 @@ impl Ollama {
 
 fn row(row: &Value) -> Option<ListedModel> {
     let id = row.get("model").or_else(|| row.get("name"))?.as_str()?;
-    let mut model = ListedModel::new(id)?;
+    let mut model = ListedModel::named(id);
     tell(&mut model, row.pointer("/details/context_length"), row.get("capabilities"));
     Some(model)
 }

@@ -57,32 +57,34 @@ impl Control {
         check_revision(ResourceKind::Provider, id.uuid(), expected, provider.meta.revision)?;
         let rehearsal = mutation.validate_only;
         let deadline = self.deadline(&mutation.call);
-        let result = self.sync_now(mutation, &provider, force, deadline, &snapshot).await;
+        let result = self.sync_now(mutation, &provider, force, expected, deadline, &snapshot).await;
         // What a person got wrong says nothing about the vendor.
         if !rehearsal && !matches!(result, Err(Error::ProviderDisabled { .. } | Error::UnsupportedByProvider { .. })) {
             self.parts.statuses.record(vec![StatusValue::Sync(id, self.sync_status(&result))]).await;
         }
-        result
+        result.map(|(summary, _)| summary)
     }
 
+    /// What was done, and what is to be said about the vendor's list.
     async fn sync_now(
         &self,
         mutation: Mutation,
         provider: &Provider,
         force: bool,
+        expected: Option<Revision>,
         deadline: Instant,
         snapshot: &Snapshot,
-    ) -> Result<SyncSummary> {
+    ) -> Result<(SyncSummary, String)> {
         let adapter = adapter::for_kind(provider.kind);
         let descriptor = adapter.descriptor();
         if !descriptor.supports_model_sync {
             return Err(Error::UnsupportedByProvider { kind: provider.kind.name(), call: "SyncModels" });
         }
         let listing = self.list_models(adapter, provider, deadline, snapshot).await?;
-        let id = provider.id;
-        // The provider's revision was checked before the vendor was asked; its models may change in the meantime.
-        let plan = self.write(mutation, move |view, context| sync::sync(id, &listing, force, None, view, context));
-        summary(plan.await?)
+        let (id, message) = (provider.id, listing.message());
+        // The provider may have changed while the vendor was asked: its revision counts when the models are written.
+        let plan = self.write(mutation, move |view, context| sync::sync(id, &listing, force, expected, view, context));
+        Ok((summary(plan.await?)?, message))
     }
 
     /// The vendor's list, from the first endpoint that gives one.
@@ -118,13 +120,13 @@ impl Control {
         Err(failed.unwrap_or(Error::NoEndpoint { provider_id: provider.id.uuid() }))
     }
 
-    fn sync_status(&self, result: &Result<SyncSummary>) -> SyncStatus {
+    fn sync_status(&self, result: &Result<(SyncSummary, String)>) -> SyncStatus {
         let last_time = self.parts.clock.now();
         match result {
-            Ok(summary) => SyncStatus {
+            Ok((summary, message)) => SyncStatus {
                 last_time,
                 result: SyncResult::Succeeded,
-                message: String::new(),
+                message: message.clone(),
                 added: summary.added,
                 updated: summary.updated,
                 deprecated: summary.deprecated,

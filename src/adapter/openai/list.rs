@@ -31,7 +31,7 @@ pub(super) fn read(answer: &Value) -> Result<Vec<ListedModel>, CallError> {
 }
 
 fn model(row: &Value, rows: &[Value]) -> Option<ListedModel> {
-    let mut model = ListedModel::new(id_of(row)?)?;
+    let mut model = ListedModel::named(id_of(row)?);
     let text = |names: [&str; 2]| names.iter().find_map(|name| row.get(name)?.as_str()).map(str::trim);
     let name = text(["display_name", "name"]).filter(|name| !name.is_empty() && fits(NAME, name));
     model.name = name.map(|name| Sourced::vendor(name.to_owned()));
