@@ -11,6 +11,10 @@ fmt:
 lint:
     cargo clippy --locked --all-targets -- -D warnings
 
+# The promises in their long form: kills, outages, attacks. Takes long.
+chaos *filter:
+    MODELWARD_PROOFS=long cargo test --locked --test main promises::{{filter}} -- --test-threads 2
+
 # All tests; PostgreSQL's too where a server can be started.
 test:
     cargo test --locked

@@ -21,6 +21,7 @@ mod health;
 mod layering;
 mod limits;
 mod model;
+mod promises;
 mod provider;
 mod replicas;
 mod store;

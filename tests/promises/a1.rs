@@ -1,0 +1,1 @@
+//! Retried creates make one resource.

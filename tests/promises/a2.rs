@@ -1,0 +1,1 @@
+//! No update is lost.

@@ -1,0 +1,1 @@
+//! One client cannot exhaust the server.

@@ -1,0 +1,1 @@
+//! Shutdown drains, then is forced.

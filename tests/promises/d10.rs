@@ -1,0 +1,1 @@
+//! The snapshot is the database is the fold of the log.

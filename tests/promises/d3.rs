@@ -1,0 +1,1 @@
+//! One total order: commit order is revision order, without gaps.

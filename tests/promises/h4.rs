@@ -1,0 +1,1 @@
+//! Status churn is not configuration churn.

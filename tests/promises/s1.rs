@@ -1,0 +1,1 @@
+//! No secret in logs, errors, responses, metrics, Debug output or the database.

@@ -1,0 +1,1 @@
+//! A ciphertext cannot be moved, altered or downgraded.

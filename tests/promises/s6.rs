@@ -1,0 +1,1 @@
+//! A wrong or missing master key fails closed.

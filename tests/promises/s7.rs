@@ -1,0 +1,1 @@
+//! Every configuration change has its record in the same transaction.
