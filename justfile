@@ -19,6 +19,10 @@ chaos *filter:
 test:
     cargo test --locked
 
+# Which lines the tests run; below 80 percent it fails.
+coverage:
+    .ci/run coverage
+
 # Licences, bans, duplicates and sources of what we depend on.
 deny:
     cargo deny --locked check bans licenses sources

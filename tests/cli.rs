@@ -1,16 +1,16 @@
 //! The command line as a user meets it: what goes to stdout, what to stderr, and the exit code.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use tempfile::TempDir;
+
+use crate::support::process::program;
 
 /// Runs the program in an empty directory with nothing but these variables.
 fn modelward(arguments: &[&str], variables: &[(&str, &str)]) -> (TempDir, Output) {
     let dir = tempfile::tempdir().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_modelward"));
-    command.args(arguments).env_clear().envs(variables.iter().copied()).current_dir(dir.path());
-    let output = command.output().unwrap();
+    let output = program(dir.path()).args(arguments).envs(variables.iter().copied()).output().unwrap();
     (dir, output)
 }
 

@@ -27,6 +27,8 @@ pub struct Process {
 pub fn program(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_modelward"));
     command.env_clear().current_dir(directory).stdin(Stdio::null());
+    // Where coverage is measured, this says where the program notes what it ran.
+    command.envs(std::env::vars_os().filter(|(name, _)| name == "LLVM_PROFILE_FILE"));
     command
 }
 
