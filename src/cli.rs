@@ -63,13 +63,28 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
         }
     };
-    match run(cli.command) {
+    match arm().and_then(|()| run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Takes the fail points that a test set.
+#[cfg(debug_assertions)]
+fn arm() -> anyhow::Result<()> {
+    use crate::{config::environment, failpoint};
+    let Some(rules) = environment::fail_points() else { return Ok(()) };
+    failpoint::arm(&rules.to_string_lossy()).map_err(anyhow::Error::msg)
+}
+
+/// A release has no fail points.
+#[cfg(not(debug_assertions))]
+#[expect(clippy::unnecessary_wraps, reason = "a debug build may refuse what it reads")]
+const fn arm() -> anyhow::Result<()> {
+    Ok(())
 }
 
 fn run(command: Command) -> anyhow::Result<()> {

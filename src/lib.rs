@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod domain;
+pub mod failpoint;
 pub mod health;
 pub mod proto;
 pub mod routing;

@@ -17,6 +17,7 @@ mod credential;
 mod docs;
 mod durability;
 mod endpoint;
+mod failpoint;
 mod health;
 mod layering;
 mod limits;

@@ -4,6 +4,7 @@ pub mod database;
 pub mod dynamic;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod refusal;
 pub mod resources;
 pub mod server;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::statuses::Statuses;
 use crate::domain::View as _;
 use crate::domain::image::StatusValue;
+use crate::failpoint;
 use crate::secrets::Secrets;
 use crate::snapshot::SnapshotHandle;
 use crate::store::{Store, StoreError};
@@ -62,7 +63,11 @@ impl Rewrapper {
         while !stop.is_cancelled() {
             // Those that cannot be opened are found again each time: the batch has room for them.
             let found = self.store.secrets_under_other_keys(active, BATCH.saturating_add(unreadable)).await?;
-            let anew: Vec<_> = found.iter().filter_map(|sealed| self.secrets.rewrap(sealed, active).ok()).collect();
+            let mut anew = Vec::with_capacity(found.len());
+            for sealed in &found {
+                anew.extend(self.secrets.rewrap(sealed, active).ok());
+                failpoint::reach("rewrap.row").await;
+            }
             unreadable = i64::try_from(found.len() - anew.len()).unwrap_or(i64::MAX);
             if anew.is_empty() {
                 break;

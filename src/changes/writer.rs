@@ -16,6 +16,7 @@ use super::commit::{self, Failure};
 use super::tail::{Tail, Transition};
 use super::write::{Committed, Item, Writer};
 use crate::domain::{Head, Result, Revision};
+use crate::failpoint;
 use crate::snapshot::{Snapshot, SnapshotHandle};
 use crate::store::{Store, WriteTx, WriterSession};
 use crate::telemetry::Metrics;
@@ -92,7 +93,7 @@ impl WriterTask {
     /// writes are run one by one, so that the one which it refuses takes no other with it.
     async fn process(&mut self, mut items: Vec<Item>) {
         match self.rounds(&mut items).await {
-            Ok(results) => answer_all(items, results),
+            Ok(results) => answer_all(items, results).await,
             Err(Failure::Constraint) => {
                 self.tail.reload().await;
                 self.one_by_one(items).await;
@@ -106,7 +107,7 @@ impl WriterTask {
         for item in items {
             let mut single = vec![item];
             match self.rounds(&mut single).await {
-                Ok(results) => answer_all(single, results),
+                Ok(results) => answer_all(single, results).await,
                 Err(failure) => refuse_all(single, failure),
             }
         }
@@ -148,7 +149,9 @@ impl WriterTask {
             self.session = Some(step(self.store.writer()).await?);
         }
         let session = self.session.as_mut().ok_or(Failure::Unavailable)?;
+        failpoint::reach("writer.before_lock").await;
         let mut transaction = step(session.begin()).await?;
+        failpoint::reach("writer.locked").await;
         let base = align(&mut transaction, &self.snapshot, &self.tail).await?;
         let keys: Vec<_> = items.iter().filter_map(|item| request_key(&item.write)).collect();
         let stored = if keys.is_empty() { Vec::new() } else { step(transaction.requests(&keys)).await? };
@@ -161,6 +164,7 @@ impl WriterTask {
         }
         let lines = u32::try_from(batch.set.log.len()).unwrap_or(u32::MAX);
         bounded(STEP + PER_LINE.saturating_mul(lines), transaction.write(&batch.set)).await?;
+        failpoint::reach("writer.written").await;
         match commit::commit(transaction, items).await {
             Ok(()) => {}
             Err(Failure::Unknown) => {
@@ -169,6 +173,7 @@ impl WriterTask {
             }
             Err(failure) => return Err(failure),
         }
+        failpoint::reach("writer.committed").await;
         self.applied(&base, batch).await
     }
 
@@ -232,7 +237,8 @@ async fn bounded<T, E: Into<Failure>>(limit: Duration, step: impl Future<Output 
     result.map_err(Into::into)
 }
 
-fn answer_all(items: Vec<Item>, results: Vec<Result<Committed>>) {
+async fn answer_all(items: Vec<Item>, results: Vec<Result<Committed>>) {
+    failpoint::reach("writer.answering").await;
     for (item, result) in items.into_iter().zip(results) {
         item.answer(result);
     }

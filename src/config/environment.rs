@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use super::declare::Spec;
 use super::layers::{Given, SEE_ALL, Source, nearest};
+use crate::failpoint;
 
 const PREFIX: &str = "MODELWARD_";
 
@@ -39,6 +40,14 @@ pub fn variables() -> Variables {
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// The rules of fail points, which only debug builds have.
+#[cfg(debug_assertions)]
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn fail_points() -> Option<OsString> {
+    std::env::var_os(failpoint::VARIABLE)
 }
 
 /// The variable that an operator should use for a setting.
@@ -98,7 +107,12 @@ fn meant(unknown: &str, specs: &[Spec]) -> String {
 }
 
 fn is_other(variable: &str) -> bool {
-    variable == CONFIG || CLIENT.contains(&variable) || variable.starts_with(TESTS) || is_service_link(variable)
+    let is_fail_points = cfg!(debug_assertions) && variable == failpoint::VARIABLE;
+    is_fail_points
+        || variable == CONFIG
+        || CLIENT.contains(&variable)
+        || variable.starts_with(TESTS)
+        || is_service_link(variable)
 }
 
 /// Whether Kubernetes made it for a service: `…_SERVICE_HOST`, `…_SERVICE_PORT[_<name>]`, `…_PORT[_<n>_<protocol>…]`.

@@ -8,6 +8,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::error::{Cause, Result, StoreError};
 use super::{Backing, Store};
+use crate::failpoint;
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -158,12 +159,14 @@ fn migrate<DB: Backend>(
     for migration in known.iter().rev().filter(|migration| !wanted(&version(&***migration))) {
         if applied.contains(&version(&**migration)) {
             harness.revert_migration(&**migration).map_err(failed)?;
+            failpoint::reach_blocking("migration.step");
             steps.push(MigrationStep { name: migration.name().to_string(), up: false });
         }
     }
     for migration in known.iter().filter(|migration| wanted(&version(&***migration))) {
         if !applied.contains(&version(&**migration)) {
             harness.run_migration(&**migration).map_err(failed)?;
+            failpoint::reach_blocking("migration.step");
             steps.push(MigrationStep { name: migration.name().to_string(), up: true });
         }
     }

@@ -7,10 +7,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde_json::Value;
 use tonic::transport::Endpoint;
 
-use super::server::Caller;
+use super::server::{Caller, MASTER_KEYS};
 
 /// How long a process may take to start or to stop. Only a hanging one takes so long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,32 +34,62 @@ pub fn program(directory: &Path) -> Command {
     command
 }
 
+/// What a server needs to run on this PostgreSQL database, also beside others on it. Those in one directory share the
+/// token of its admin.
+pub fn on_postgres(url: &str) -> [(&str, &str); 2] {
+    [("MODELWARD_DATABASE_URL", url), ("MODELWARD_MASTER_KEYS", MASTER_KEYS)]
+}
+
 impl Process {
     /// Starts a server on free ports and waits until it is ready. Its log stands in the directory.
     pub fn start(directory: &Path, variables: &[(&str, &str)]) -> Self {
-        let log = (0..1000).map(|run| directory.join(format!("run-{run}.log"))).find(|path| !path.exists()).unwrap();
+        let mut process = Self::spawn(directory, variables);
+        process.wait_until_ready();
+        process
+    }
+
+    /// Starts a server that may never be ready.
+    pub fn spawn(directory: &Path, variables: &[(&str, &str)]) -> Self {
+        let (log, file) = new_log(directory);
         let child = program(directory)
             .args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--log-format", "json"])
             .args(["--data-dir", "data"])
             .envs(variables.iter().copied())
             .stdout(Stdio::null())
-            .stderr(File::create(&log).unwrap())
+            .stderr(file)
             .spawn()
             .unwrap();
         let token = directory.join("data/admin.token");
-        let mut process = Self { child, log, token, address: "127.0.0.1:0".parse().unwrap() };
-        process.address = process.ready();
-        process
+        Self { child, log, token, address: "127.0.0.1:0".parse().unwrap() }
     }
 
-    fn ready(&mut self) -> SocketAddr {
+    /// Waits until it serves.
+    pub fn wait_until_ready(&mut self) {
+        self.address = self.poll("be ready", |process| {
+            let address = process.log().lines().find_map(address_of);
+            let ended = process.child.try_wait().unwrap();
+            assert!(address.is_some() || ended.is_none(), "the server ended: {ended:?}\n{}", process.log());
+            address
+        });
+    }
+
+    /// Waits until it has ended by itself or by a signal, which `ExitStatusExt::signal` tells.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.poll("end", |process| process.child.try_wait().unwrap())
+    }
+
+    /// Waits until it is frozen: by [`stop`](Self::stop), or at a fail point.
+    pub fn wait_until_stopped(&mut self) {
+        self.poll("be stopped", |process| process.is_stopped().then_some(()));
+    }
+
+    fn poll<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> T {
         let end = Instant::now() + PATIENCE;
         loop {
-            if let Some(address) = self.log().lines().find_map(address_of) {
-                return address;
+            if let Some(found) = look(self) {
+                return found;
             }
-            let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none() && Instant::now() < end, "the server is not ready: {ended:?}\n{}", self.log());
+            assert!(Instant::now() < end, "the server does not {what}\n{}", self.log());
             sleep(Duration::from_millis(10));
         }
     }
@@ -67,11 +99,43 @@ impl Process {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The admin, on a connection of its own.
     pub fn admin(&self) -> Caller {
+        self.admin_at(self.address)
+    }
+
+    /// The admin, by way of a proxy.
+    pub fn admin_at(&self, address: SocketAddr) -> Caller {
         let token = fs::read_to_string(&self.token).ok().map(|text| text.trim().to_owned());
-        let channel = Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect_lazy();
+        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
         Caller::new(channel, token)
+    }
+
+    /// Whether it is frozen: its state in `/proc` is T.
+    pub fn is_stopped(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The name, in parentheses, may hold anything.
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    }
+
+    /// Freezes it until [`cont`](Self::cont).
+    pub fn stop(&mut self) {
+        self.signal(Signal::SIGSTOP);
+        self.wait_until_stopped();
+    }
+
+    /// Lets it go on.
+    pub fn cont(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).unwrap();
+        nix::sys::signal::kill(Pid::from_raw(id), signal).unwrap();
     }
 
     /// Kills it, as a power cut would.
@@ -82,16 +146,8 @@ impl Process {
 
     /// Asks it to stop, and waits until it has.
     pub fn terminate(&mut self) -> ExitStatus {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(told.success());
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < end, "the server does not stop\n{}", self.log());
-            sleep(Duration::from_millis(10));
-        }
+        self.signal(Signal::SIGTERM);
+        self.wait()
     }
 }
 
@@ -100,6 +156,13 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A log that no other server writes to.
+fn new_log(directory: &Path) -> (PathBuf, File) {
+    let paths = (0..10_000).map(|run| directory.join(format!("run-{run}.log")));
+    let mut opened = paths.map(|path| (File::create_new(&path), path));
+    opened.find_map(|(file, path)| Some((path, file.ok()?))).unwrap()
 }
 
 /// The address in the line that says that the server is ready.

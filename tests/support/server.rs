@@ -25,7 +25,7 @@ use super::Engine;
 use super::database::Database;
 
 /// A master key for tests.
-const MASTER_KEYS: &str = "test:o1rfunDf/cWXVRSBFlFwYq+Rq37dAxaj4gsLBawB80Y=";
+pub const MASTER_KEYS: &str = "test:o1rfunDf/cWXVRSBFlFwYq+Rq37dAxaj4gsLBawB80Y=";
 
 /// A running server. It ends with the test's runtime.
 pub struct Server {
