@@ -8,6 +8,7 @@ pub mod batch;
 pub mod cluster;
 pub mod commit;
 pub mod compare;
+pub mod load;
 pub mod rewrap;
 pub mod statuses;
 pub mod tail;
@@ -16,6 +17,7 @@ pub(crate) mod testing;
 pub mod write;
 pub mod writer;
 
+pub use load::load;
 pub use statuses::Statuses;
 pub use tail::{Contact, Tail};
 pub use write::{Committed, RequestId, Write, Writer};

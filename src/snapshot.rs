@@ -20,6 +20,7 @@ mod status;
 mod table;
 mod usable;
 
+pub use check::{Check, Differences};
 pub use entry::Entry;
 pub use publish::{Pinned, Publisher, SnapshotHandle, publish};
 pub use state::{Counts, Snapshot};

@@ -55,6 +55,7 @@ on_every_engine! {
         a_purge_removes_the_rows_and_the_ciphertexts,
         an_access_touches_no_row,
         thousands_of_rows_are_written_at_once,
+        thousands_of_rows_come_in_pages_of_one_moment,
         a_violated_constraint_is_told_and_spoils_the_transaction,
         a_dropped_transaction_writes_nothing,
         a_second_writer_waits_for_the_first,

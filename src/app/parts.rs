@@ -13,7 +13,7 @@ use crate::changes::batch::Planner;
 use crate::changes::cluster::{self, ClusterError};
 use crate::changes::compare::Comparison;
 use crate::changes::writer::WriterTask;
-use crate::changes::{Contact, Statuses, Tail};
+use crate::changes::{self, Contact, Statuses, Tail};
 use crate::config::{DatabaseUrl, Settings};
 use crate::control::{self, Control};
 use crate::domain::{Clock, IdSource, RandomIds, SystemClock, View as _};
@@ -21,7 +21,7 @@ use crate::health::{HealthChecks, HealthConfig, HealthParts, by_adapters};
 use crate::routing::Picker;
 use crate::secrets::{KeyFile, KeyRing, KeySource, Secrets};
 use crate::service::Facts;
-use crate::snapshot::{Snapshot, SnapshotHandle, StatusBoard, publish};
+use crate::snapshot::{SnapshotHandle, StatusBoard, publish};
 use crate::store::{Engine, Store, StoreConfig, StoreError};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
@@ -33,6 +33,7 @@ pub struct Parts {
     pub snapshot: SnapshotHandle,
     pub statuses: Statuses,
     pub control: Control,
+    pub comparison: Comparison,
     pub health: HealthChecks,
     pub authenticator: Authenticator,
     pub contact: watch::Receiver<Contact>,
@@ -61,13 +62,7 @@ impl Parts {
         });
         let (snapshot, statuses, tail) = follow(&store, &secrets, tasks).await?;
         let contact = tail.contact();
-        let comparison = Comparison {
-            store: store.clone(),
-            snapshot: snapshot.clone(),
-            tail: tail.clone(),
-            metrics: metrics.clone(),
-        };
-        tasks.spawn("comparison", comparison.run(tasks.stopping()));
+        let comparison = compare(&store, &snapshot, &tail, tasks, metrics);
         let planner = Planner {
             secrets: secrets.clone(),
             limits: settings.limits.domain(),
@@ -78,10 +73,6 @@ impl Parts {
         let (writer, task) =
             WriterTask::build(store.clone(), snapshot.clone(), tail, Arc::clone(&planner), metrics.clone());
         tasks.spawn_vital("writer", task.run(tasks.stopping()));
-        let client = ClientConfig {
-            allow_private: settings.egress.allow_private,
-            extra_ca_file: settings.egress.ca_file.clone(),
-        };
         let control = Control::new(control::Parts {
             writer,
             planner,
@@ -89,7 +80,7 @@ impl Parts {
             statuses: statuses.clone(),
             store: store.clone(),
             secrets: secrets.clone(),
-            client: Arc::new(Client::new(&client, Arc::clone(&clock))?),
+            client: Arc::new(open_client(settings, &clock)?),
             catalogue: Arc::new(open_catalogue(settings.catalogue.file.as_deref())?),
             picker: Arc::new(Picker::default()),
             clock: Arc::clone(&clock),
@@ -101,7 +92,20 @@ impl Parts {
         let health = check_health(&control, settings, tasks, metrics);
         let authenticator = authenticate(snapshot.clone(), &statuses, clock, tasks);
         let metrics = metrics.clone();
-        Ok(Self { store, secrets, snapshot, statuses, control, health, authenticator, contact, metrics, ids, facts })
+        Ok(Self {
+            store,
+            secrets,
+            snapshot,
+            statuses,
+            control,
+            comparison,
+            health,
+            authenticator,
+            contact,
+            metrics,
+            ids,
+            facts,
+        })
     }
 
     /// Reads the master keys again; a bad file leaves the ring as it was.
@@ -117,6 +121,21 @@ impl Parts {
             Err(error) => tracing::error!(error = %error, "the master keys were not read again"),
         }
     }
+}
+
+/// The only way out to vendors.
+fn open_client(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<Client> {
+    let config =
+        ClientConfig { allow_private: settings.egress.allow_private, extra_ca_file: settings.egress.ca_file.clone() };
+    Ok(Client::new(&config, Arc::clone(clock))?)
+}
+
+/// Starts to compare memory with the database now and then.
+fn compare(store: &Store, snapshot: &SnapshotHandle, tail: &Tail, tasks: &Tasks, metrics: &Metrics) -> Comparison {
+    let comparison =
+        Comparison { store: store.clone(), snapshot: snapshot.clone(), tail: tail.clone(), metrics: metrics.clone() };
+    tasks.spawn("comparison", comparison.clone().run(tasks.stopping()));
+    comparison
 }
 
 /// Starts the background health checks.
@@ -147,7 +166,7 @@ fn authenticate(snapshot: SnapshotHandle, statuses: &Statuses, clock: Arc<dyn Cl
 
 /// Loads the configuration and the status, and follows both from there.
 async fn follow(store: &Store, secrets: &Secrets, tasks: &Tasks) -> anyhow::Result<(SnapshotHandle, Statuses, Tail)> {
-    let (publisher, snapshot) = publish(Snapshot::from_image(store.load_image().await?));
+    let (publisher, snapshot) = publish(changes::load(store).await?);
     let board = StatusBoard::default();
     board.apply(&store.load_statuses().await?);
     let (tail, follower) = Tail::build(store.clone(), secrets.clone(), publisher, snapshot.clone());

@@ -6,13 +6,14 @@
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::load::in_time;
 use super::tail::{READ_LIMIT, Tail};
 use crate::domain::image::{StatusBatch, StatusValue};
 use crate::snapshot::StatusBoard;
-use crate::store::{Cause, Hint, Store, StoreError};
+use crate::store::{Hint, Store, StoreError};
 
 /// How often the status of other replicas is read without being asked.
 pub const POLL: Duration = Duration::from_secs(1);
@@ -121,9 +122,4 @@ impl Statuses {
             }
         }
     }
-}
-
-async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    let late = |_| StoreError::Unavailable(Cause("it did not answer in time".into()));
-    timeout(limit, work).await.map_err(late)?
 }

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::load::load;
 use crate::domain::secret::SealedSecret;
 use crate::domain::{Change, CredentialId, Head, Operation, Resource};
 use crate::secrets::Secrets;
@@ -24,8 +25,6 @@ const PAGE: i64 = 1000;
 const HEAD_LIMIT: Duration = Duration::from_secs(2);
 /// One read of the log that takes longer counts as failed: a frozen database still acknowledges TCP.
 pub(super) const READ_LIMIT: Duration = Duration::from_secs(10);
-/// The same for everything at once.
-const LOAD_LIMIT: Duration = Duration::from_mins(2);
 
 /// Changes that follow the revision and hash of `base`.
 pub(super) struct Transition {
@@ -227,9 +226,9 @@ impl Follower {
 
     /// Loads everything anew.
     async fn reload(&mut self) -> Result<(), FollowError> {
-        let image = within(LOAD_LIMIT, self.store.load_image()).await?;
-        tracing::info!(revision = image.head.revision.0, "the configuration was loaded anew");
-        self.publish(Snapshot::from_image(image));
+        let snapshot = load(&self.store).await?;
+        tracing::info!(revision = snapshot.head().revision.0, "the configuration was loaded anew");
+        self.publish(snapshot);
         self.contact.send_modify(|contact| contact.loads += 1);
         Ok(())
     }

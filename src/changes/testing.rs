@@ -96,7 +96,7 @@ impl Database {
 
     /// A replica that begins with what is stored.
     pub async fn replica(&self) -> Replica {
-        let first = Snapshot::from_image(self.store.load_image().await.unwrap());
+        let first = super::load(&self.store).await.unwrap();
         Replica::build(self, first)
     }
 }

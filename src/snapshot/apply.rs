@@ -16,7 +16,7 @@ use super::table::Table;
 use crate::domain::change::{Change, Operation, Resource, ResourceKind};
 use crate::domain::credential::Credential;
 use crate::domain::id::{CredentialId, EndpointId, Id, ModelId, ProviderId, TokenId};
-use crate::domain::image::Image;
+use crate::domain::image::{Image, Page};
 use crate::domain::keyring::Keyring;
 use crate::domain::model::Model;
 use crate::domain::provider::Provider;
@@ -29,28 +29,35 @@ impl Snapshot {
     /// The configuration as it was read in one transaction.
     #[must_use]
     pub fn from_image(image: Image) -> Self {
-        let mut snapshot = Self::empty(image.head, image.keyring);
-        for provider in image.providers {
-            snapshot.put_provider(provider);
-        }
-        for endpoint in image.endpoints {
-            let live = snapshot.is_live(endpoint.provider_id);
-            snapshot.endpoints.put(endpoint, live);
-        }
-        for credential in image.credentials {
-            let live = snapshot.is_live(credential.provider_id);
-            snapshot.credentials.put(credential, live);
-        }
-        for model in image.models {
-            snapshot.put_model(model);
-        }
-        for token in image.tokens {
-            snapshot.tokens.insert(token.id, Arc::new(Entry::new(token)));
-        }
-        for secret in image.sealed {
-            snapshot.sealed.insert(secret);
+        let mut snapshot = Self::empty(image.head, Arc::clone(&image.keyring));
+        for page in image.into_pages() {
+            snapshot.add(page);
         }
         snapshot
+    }
+
+    /// Adds what was read of the configuration at this snapshot's head; providers come before what belongs to them.
+    pub fn add(&mut self, page: Page) {
+        match page {
+            Page::Providers(providers) => providers.into_iter().for_each(|provider| self.put_provider(provider)),
+            Page::Endpoints(endpoints) => {
+                for endpoint in endpoints {
+                    let live = self.is_live(endpoint.provider_id);
+                    self.endpoints.put(endpoint, live);
+                }
+            }
+            Page::Credentials(credentials) => {
+                for credential in credentials {
+                    let live = self.is_live(credential.provider_id);
+                    self.credentials.put(credential, live);
+                }
+            }
+            Page::Models(models) => models.into_iter().for_each(|model| self.put_model(model)),
+            Page::Tokens(tokens) => {
+                self.tokens.extend(tokens.into_iter().map(|token| (token.id, Arc::new(Entry::new(token)))));
+            }
+            Page::Sealed(sealed) => sealed.into_iter().for_each(|secret| self.sealed.insert(secret)),
+        }
     }
 
     /// The configuration after `changes`, which lead from this snapshot's head to `head`. `sealed` are the secret
@@ -79,7 +86,9 @@ impl Snapshot {
         next
     }
 
-    fn empty(head: Head, keyring: Arc<Keyring>) -> Self {
+    /// Nothing yet: what is to be filled by [`add`](Self::add).
+    #[must_use]
+    pub fn empty(head: Head, keyring: Arc<Keyring>) -> Self {
         Self {
             head,
             keyring,

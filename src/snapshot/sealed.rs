@@ -1,5 +1,6 @@
 //! Sealed secrets in memory: which versions are kept, and which have had their time.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -65,6 +66,15 @@ impl SealedSecrets {
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<SealedSecret>> {
         self.0.values()
+    }
+
+    /// The versions of a span, in order of credential and version.
+    pub fn range(
+        &self,
+        from: Bound<(CredentialId, i64)>,
+        to: Bound<(CredentialId, i64)>,
+    ) -> impl Iterator<Item = &Arc<SealedSecret>> {
+        self.0.range((from, to)).map(|(_, secret)| secret)
     }
 
     fn versions(&self, credential: CredentialId) -> Vec<i64> {

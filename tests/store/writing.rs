@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use modelward::domain::credential::Credential;
+use modelward::domain::image::Page;
 use modelward::domain::plan::Edit;
 use modelward::domain::{ChainHash, Change, Head, Operation, Resource, ResourceKind, Revision};
 use modelward::store::{ClusterRow, LogLine, Store, StoreError, WriteSet};
@@ -215,6 +217,34 @@ pub async fn thousands_of_rows_are_written_at_once(database: Database) {
     assert_eq!(store.load_image().await.unwrap().models.len(), COUNT);
     commit(&store, models.iter().map(model_resource).map(Edit::destroy).collect()).await;
     assert!(store.load_image().await.unwrap().models.is_empty());
+}
+
+pub async fn thousands_of_rows_come_in_pages_of_one_moment(database: Database) {
+    const VERSIONS: i64 = 250;
+    let store = initialised(&database).await;
+    let (provider, other) = (provider("p"), provider("q"));
+    let credentials: Vec<_> = (0..10).map(|number| credential(provider.id, &format!("c{number}"))).collect();
+    let created = std::iter::once(provider_resource(&provider)).chain(credentials.iter().map(credential_resource));
+    let mut created = set(store.head().await.unwrap(), created.map(Edit::create).collect());
+    let versions = |one: &Credential| (1..=VERSIONS).map(|version| sealed(one.id, version)).collect::<Vec<_>>();
+    created.sealed = credentials.iter().flat_map(versions).collect();
+    write(&store, &created).await.unwrap();
+
+    let mut reader = store.read_image().await.unwrap();
+    assert_eq!(reader.head(), created.head);
+    commit(&store, vec![Edit::create(provider_resource(&other))]).await;
+    let mut sealed = Vec::new();
+    while let Some(page) = reader.next().await.unwrap() {
+        assert!(!page.is_empty() && page.len() <= 1000, "{} rows", page.len());
+        match page {
+            Page::Providers(providers) => assert_eq!(providers, vec![Arc::new(provider.clone())], "no later one"),
+            Page::Sealed(rows) => sealed.extend(rows),
+            _ => {}
+        }
+    }
+    reader.close().await.unwrap();
+    created.sealed.sort_by_key(|secret| (secret.credential_id, secret.version));
+    assert_eq!(sealed, created.sealed, "each once, in order");
 }
 
 pub async fn a_violated_constraint_is_told_and_spoils_the_transaction(database: Database) {
