@@ -19,7 +19,6 @@ mod s6;
 mod s7;
 
 /// How much to do: the first number in the short form, the second in the long one (`MODELWARD_PROOFS=long`).
-#[expect(dead_code, reason = "the first promise that needs it takes this line away")]
 pub fn effort(short: usize, long: usize) -> usize {
     if std::env::var("MODELWARD_PROOFS").is_ok_and(|form| form == "long") { long } else { short }
 }

@@ -1,13 +1,12 @@
-//! Several servers on one PostgreSQL: they agree, and they outlive its absence.
+//! Several servers on one PostgreSQL: they agree.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use modelward::proto::v1::{self, ProviderKind, Role};
 use tonic::{Code, Request};
 
-use crate::support::postgres::Cluster;
-use crate::support::resources::{credential, endpoint, provider};
+use crate::support::resources::{credential, provider};
 use crate::support::server::{Caller, revision_of};
 use crate::support::{Engine, Refusal, Refused as _, Server, eventually, within};
 
@@ -178,60 +177,4 @@ async fn a_request_id_holds_on_every_replica() {
     });
     let answers = join_all(attempts).await;
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_database_is_away_reads_go_on_and_writes_say_so() {
-    let cluster = tokio::task::spawn_blocking(|| Cluster::start("")).await.unwrap();
-    let url = cluster.url(&cluster.create_database(None));
-    let server = Server::start_on(&url, |_| {}).await;
-    let there = server.admin().add_provider("there", ProviderKind::Ollama).await;
-    let its = server.admin().add_endpoint(endpoint(&there.id, "e", "http://127.0.0.1:1/v1")).await;
-    for round in 0..2 {
-        tokio::task::block_in_place(|| cluster.stop());
-        let began = Instant::now();
-        let write = v1::CreateProviderRequest {
-            provider: Some(provider(&format!("later{round}"), ProviderKind::Ollama)),
-            request_id: format!("later{round}"),
-            ..Default::default()
-        };
-        let status = server.providers().create_provider(write.clone()).await.unwrap_err();
-        let refusal = Refusal::of(&status);
-        refusal.is(Code::Unavailable, "STORE_UNAVAILABLE").says_when_to_retry();
-        assert!(began.elapsed() < Duration::from_millis(3500), "{:?}", began.elapsed());
-        assert!(!refusal.message.contains("127.0.0.1") && !refusal.message.contains("postgres"), "{refusal}");
-
-        assert_eq!(server.admin().get_provider(&there.id).await, there);
-        let pick = v1::PickEndpointRequest { provider_id: there.id.clone(), ..Default::default() };
-        let picked = server.endpoints().pick_endpoint(pick).await.unwrap().into_inner().endpoint.unwrap();
-        assert_eq!(picked.id, its.id);
-        assert_eq!(names(&server).await.len(), 1 + round);
-        eventually("health tells it", || async {
-            use tonic_health::pb::health_check_response::ServingStatus;
-            let (all, writes) = (serving(&server, "").await, serving(&server, "modelward.writes").await);
-            (all == ServingStatus::Serving && writes == ServingStatus::NotServing).then_some(())
-        })
-        .await;
-
-        tokio::task::block_in_place(|| cluster.restart());
-        let created = within(Duration::from_secs(10), "writes work again", || async {
-            server.providers().create_provider(write.clone()).await.ok()
-        })
-        .await;
-        assert_eq!(created.into_inner().provider.unwrap().name(), format!("later{round}"));
-        assert_eq!(names(&server).await.len(), 2 + round, "once, not twice");
-    }
-    let restarted = server.restart().await;
-    assert!(restarted.admin().token().is_some());
-}
-
-async fn names(server: &Server) -> Vec<String> {
-    let listed = server.providers().list_providers(v1::ListProvidersRequest::default()).await.unwrap().into_inner();
-    listed.providers.iter().map(|provider| provider.name().to_owned()).collect()
-}
-
-async fn serving(server: &Server, name: &str) -> tonic_health::pb::health_check_response::ServingStatus {
-    let mut client = tonic_health::pb::health_client::HealthClient::new(server.new_channel());
-    let request = tonic_health::pb::HealthCheckRequest { service: name.to_owned() };
-    client.check(request).await.unwrap().into_inner().status()
 }

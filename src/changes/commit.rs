@@ -27,6 +27,8 @@ pub(super) enum Failure {
     Constraint,
     /// A conflict with another transaction; nothing was written and trying again is right.
     Aborted,
+    /// Somebody in the batch gave up before COMMIT was sent; it is to be run without that write.
+    GivenUp,
     /// The snapshot is too far behind to catch up while the lock is held.
     Behind,
     /// The log is not the one that the snapshot came from.
@@ -54,7 +56,9 @@ impl Failure {
     /// What the callers are told.
     pub fn to_error(self) -> Error {
         match self {
-            Self::Unavailable | Self::Aborted | Self::Behind | Self::OtherHistory => Error::StoreUnavailable,
+            Self::Unavailable | Self::Aborted | Self::GivenUp | Self::Behind | Self::OtherHistory => {
+                Error::StoreUnavailable
+            }
             Self::Full => Error::StoreFull,
             Self::Unknown => Error::DeadlineExceeded,
             Self::Constraint | Self::Bug => Error::internal(),

@@ -12,8 +12,8 @@ use crate::domain::{Answer, CallContext, Error, PlanFn, Result, Revision};
 /// How many writes may wait; the next caller waits for a place.
 pub const QUEUE: usize = 1024;
 
-/// How long a caller waits for a write to begin, a place in the queue included. Nothing was written by then, and the
-/// answer says so.
+/// How long a caller waits until the COMMIT of a write is sent, a place in the queue included. Nothing was written by
+/// then, and the answer says so.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// An idempotency key with the keyed hash of what was asked for under it.
@@ -55,8 +55,8 @@ impl Item {
     }
 }
 
-/// Whose turn a queued write is. Either the writer begins with it or its caller gives it up, never both: so a caller
-/// who was told that nothing was written was told the truth.
+/// Whose turn a queued write is. Either the writer begins to commit it or its caller gives it up, never both: so a
+/// caller who was told that nothing was written was told the truth.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Turn(Arc<AtomicU8>);
 
@@ -65,7 +65,7 @@ impl Turn {
     const BEGUN: u8 = 1;
     const GIVEN_UP: u8 = 2;
 
-    /// Begins, again where the writer runs a batch once more; false when the caller has given up.
+    /// Begins to commit, again where the writer runs a batch once more; false when the caller has given up.
     pub fn begin(&self) -> bool {
         self.settle(Self::BEGUN) == Self::BEGUN
     }

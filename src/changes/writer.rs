@@ -2,7 +2,8 @@
 //!
 //! A batch is: lock the revision counter, make sure that the snapshot is the committed configuration, plan in memory,
 //! write in bulk, commit, hand the changes to the tail, answer when they are applied. The transaction runs to its end
-//! whatever its callers do. Every step is bounded here, because a frozen database still acknowledges TCP.
+//! whatever its callers do once COMMIT is sent; until then each of them may give up. Every step is bounded here, because
+//! a frozen database still acknowledges TCP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,10 +124,12 @@ impl WriterTask {
                 Ok(results) => return Ok(results),
                 Err(failure) => failure,
             };
-            if !matches!(failure, Failure::Aborted) {
+            if !matches!(failure, Failure::Aborted | Failure::GivenUp) {
                 self.session = None;
             }
             match failure {
+                // Each time there is one write less.
+                Failure::GivenUp => left += 1,
                 Failure::Behind | Failure::OtherHistory | Failure::Aborted if left == 0 => {
                     return Err(Failure::Unavailable);
                 }
@@ -155,8 +158,7 @@ impl WriterTask {
         let base = align(&mut transaction, &self.snapshot, &self.tail).await?;
         let keys: Vec<_> = items.iter().filter_map(|item| request_key(&item.write)).collect();
         let stored = if keys.is_empty() { Vec::new() } else { step(transaction.requests(&keys)).await? };
-        // From here on a caller waits for the outcome; who gave up before that gets none.
-        items.retain(|item| item.turn.begin());
+        items.retain(|item| !item.turn.is_given_up());
         let batch = self.planner.plan(items.iter().map(|item| &item.write), &base, stored);
         if batch.is_empty() {
             step(transaction.rollback()).await?;
@@ -164,6 +166,10 @@ impl WriterTask {
         }
         let lines = u32::try_from(batch.set.log.len()).unwrap_or(u32::MAX);
         bounded(STEP + PER_LINE.saturating_mul(lines), transaction.write(&batch.set)).await?;
+        if !items.iter().all(|item| item.turn.begin()) {
+            step(transaction.rollback()).await?;
+            return Err(Failure::GivenUp);
+        }
         failpoint::reach("writer.written").await;
         match commit::commit(transaction, items).await {
             Ok(()) => {}

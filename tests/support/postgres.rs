@@ -13,6 +13,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::process::stat;
+
 /// Answers each word on its input when it is done; at the end of input it stops the server and removes everything.
 const KEEPER: &str = r#"
 trap '' INT TERM HUP
@@ -26,6 +31,8 @@ while read -r word; do
     esac
     echo done
 done
+# One that is frozen would not hear it; its children it kills itself.
+kill -CONT "$pid" 2>/dev/null
 kill -QUIT "$pid" 2>/dev/null
 wait "$pid"
 rm -rf "$DIR"
@@ -151,6 +158,24 @@ impl Cluster {
         self.wait_until_ready();
     }
 
+    /// Freezes all processes of the server until the guard is dropped: the system goes on to take connections and bytes
+    /// for it.
+    pub fn freeze(&self) -> Frozen {
+        let file = std::fs::read_to_string(self.dir.join("data/postmaster.pid")).expect("the server runs");
+        let first: u32 = file.lines().next().and_then(|line| line.parse().ok()).expect("its process");
+        let mut frozen = Frozen(vec![first]);
+        frozen.signal(Signal::SIGSTOP);
+        while !stat(first).expect("the server runs").is_stopped {
+            std::thread::yield_now();
+        }
+        // From here on there are no new ones.
+        let all = std::fs::read_dir("/proc").expect("/proc").flatten();
+        let ids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        frozen.0.extend(ids.filter(|id| stat(*id).is_some_and(|stat| stat.parent == first)));
+        frozen.signal(Signal::SIGSTOP);
+        frozen
+    }
+
     fn say(&self, word: &str) {
         let mut keeper = self.keeper.lock().expect("the keeper");
         writeln!(keeper.input, "{word}").expect("the keeper listens");
@@ -172,6 +197,24 @@ impl Cluster {
             assert!(begin.elapsed() < Duration::from_mins(1), "PostgreSQL does not start:\n{log}");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+}
+
+/// The processes of a server that is frozen; they go on when this is dropped.
+pub struct Frozen(Vec<u32>);
+
+impl Frozen {
+    fn signal(&self, signal: Signal) {
+        for id in self.0.iter().filter_map(|id| i32::try_from(*id).ok()) {
+            // One that has ended needs no signal.
+            let _ = kill(Pid::from_raw(id), signal);
+        }
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGCONT);
     }
 }
 

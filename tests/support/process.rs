@@ -115,11 +115,14 @@ impl Process {
         Caller::new(channel, token)
     }
 
+    /// The admin of a server on the same database.
+    pub fn caller(&self, token: Option<&str>) -> Caller {
+        Caller::new(self.admin().channel(), token.map(ToOwned::to_owned))
+    }
+
     /// Whether it is frozen: its state in `/proc` is T.
     pub fn is_stopped(&self) -> bool {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // The name, in parentheses, may hold anything.
-        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+        stat(self.child.id()).is_some_and(|stat| stat.is_stopped)
     }
 
     /// Freezes it until [`cont`](Self::cont).
@@ -156,6 +159,21 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What the system says about a process.
+pub struct Stat {
+    pub is_stopped: bool,
+    pub parent: u32,
+}
+
+/// None: there is no such process.
+pub fn stat(id: u32) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name, in parentheses, may hold anything.
+    let (_, rest) = text.rsplit_once(") ")?;
+    let (state, rest) = rest.split_once(' ')?;
+    Some(Stat { is_stopped: state == "T", parent: rest.split(' ').next()?.parse().ok()? })
 }
 
 /// A log that no other server writes to.

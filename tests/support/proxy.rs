@@ -4,14 +4,16 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as Listener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// A way through the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,7 @@ struct State {
 pub struct Proxy {
     address: SocketAddr,
     state: watch::Sender<State>,
+    lost: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
 }
@@ -58,18 +61,20 @@ impl Proxy {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let (state, seen) = watch::channel(State { fault: Fault::Pass, cuts: 0 });
+        let lost = Arc::new(AtomicUsize::new(0));
+        let count = lost.clone();
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
                 tokio::select! {
-                    () = serve(listener, target, seen) => {}
+                    () = serve(listener, target, seen, count) => {}
                     _ = stopped => {}
                 }
             });
         });
-        Self { address, state, thread: Some(thread), stop: Some(stop) }
+        Self { address, state, lost, thread: Some(thread), stop: Some(stop) }
     }
 
     pub const fn address(&self) -> SocketAddr {
@@ -81,6 +86,11 @@ impl Proxy {
             state.fault = fault;
             state.cuts += u64::from(fault == Fault::Reset);
         });
+    }
+
+    /// How many bytes were lost.
+    pub fn lost(&self) -> usize {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Resets all connections that there are; new ones fare as before.
@@ -98,14 +108,19 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, target: SocketAddr, seen: watch::Receiver<State>) {
+async fn serve(listener: TcpListener, target: SocketAddr, seen: watch::Receiver<State>, lost: Arc<AtomicUsize>) {
     while let Ok((client, _)) = listener.accept().await {
-        tokio::spawn(connection(client, target, seen.clone()));
+        tokio::spawn(connection(client, target, seen.clone(), lost.clone()));
     }
 }
 
 /// Passes bytes both ways until both ends are closed; whatever else ends it is a reset for both.
-async fn connection(mut client: TcpStream, target: SocketAddr, mut seen: watch::Receiver<State>) {
+async fn connection(
+    mut client: TcpStream,
+    target: SocketAddr,
+    mut seen: watch::Receiver<State>,
+    lost: Arc<AtomicUsize>,
+) {
     let born = *seen.borrow_and_update();
     if born.fault == Fault::Reset {
         return reset(&[&client]);
@@ -117,8 +132,8 @@ async fn connection(mut client: TcpStream, target: SocketAddr, mut seen: watch::
     let both = async {
         let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
         tokio::try_join!(
-            pass(from_client, to_server, Direction::ToTarget, seen.clone()),
-            pass(from_server, to_client, Direction::ToClient, seen.clone()),
+            pass(from_client, to_server, Direction::ToTarget, seen.clone(), &lost),
+            pass(from_server, to_client, Direction::ToClient, seen.clone(), &lost),
         )
     };
     let mut cuts = seen.clone();
@@ -140,31 +155,58 @@ fn reset(streams: &[&TcpStream]) {
 
 /// Passes one direction on until its orderly end.
 async fn pass(
-    mut from: ReadHalf<'_>,
+    from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     way: Direction,
     mut seen: watch::Receiver<State>,
+    lost: &AtomicUsize,
+) -> io::Result<()> {
+    let (sender, mut queue) = mpsc::channel(64);
+    let taken = take(from, way, seen.clone(), sender, lost);
+    let given = async {
+        while let Some((due, bytes)) = queue.recv().await {
+            sleep_until(due).await;
+            if bytes.is_empty() {
+                return to.shutdown().await;
+            }
+            write(&mut to, &bytes, &mut seen).await?;
+        }
+        // The end is lost with the rest.
+        std::future::pending().await
+    };
+    tokio::try_join!(taken, given).map(drop)
+}
+
+/// Takes what arrives, until its end; no bytes stand for that.
+async fn take(
+    from: ReadHalf<'_>,
+    way: Direction,
+    mut seen: watch::Receiver<State>,
+    queue: mpsc::Sender<(Instant, Vec<u8>)>,
+    lost: &AtomicUsize,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
-    let mut lost = false;
+    let mut is_lost = false;
     loop {
         // A fault may begin while this waits for bytes, so it is looked up when they are there.
         from.readable().await?;
-        let fault = match seen.wait_for(|state| state.fault != Fault::Stall).await {
-            Ok(state) => state.fault,
-            Err(_) => return Ok(()),
+        let Ok(fault) = seen.wait_for(|state| state.fault != Fault::Stall).await.map(|state| state.fault) else {
+            return Ok(());
         };
-        let count = from.read(&mut buffer).await?;
-        if let Fault::Delay(time) = fault {
-            sleep(time).await;
+        let count = match from.try_read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            read => read?,
+        };
+        is_lost |= fault == Fault::Drop(way);
+        if is_lost {
+            lost.fetch_add(count, Ordering::Relaxed);
+        } else {
+            let due = Instant::now() + if let Fault::Delay(time) = fault { time } else { Duration::ZERO };
+            // Who does not take it is gone, and the connection with it.
+            let _ = queue.send((due, buffer[..count].to_vec())).await;
         }
-        lost |= fault == Fault::Drop(way);
-        match count {
-            // The end is lost with the rest.
-            0 if lost => std::future::pending().await,
-            0 => return to.shutdown().await,
-            _ if lost => {}
-            _ => write(&mut to, &buffer[..count], &mut seen).await?,
+        if count == 0 {
+            return Ok(());
         }
     }
 }
@@ -182,7 +224,6 @@ async fn write(to: &mut WriteHalf<'_>, mut bytes: &[u8], seen: &mut watch::Recei
 mod tests {
     use std::io::{ErrorKind, Read as _, Write as _};
     use std::net::TcpStream as Stream;
-    use std::time::Instant;
 
     use super::*;
 
@@ -264,6 +305,7 @@ mod tests {
             proxy.set(Fault::Drop(way));
             says(&stream, "lost");
             hears_nothing(&stream);
+            assert_eq!(proxy.lost(), 4);
             proxy.set(Fault::Pass);
             says(&stream, "lost, too");
             hears_nothing(&stream);

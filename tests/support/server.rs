@@ -65,9 +65,13 @@ impl Server {
         let directory = Arc::new(TempDir::new().unwrap());
         let mut settings = self.settings.clone();
         directory.path().clone_into(&mut settings.server.data_dir);
-        let mut replica = Self::run(settings, directory).await;
-        replica.admin.token.clone_from(&self.admin.token);
-        replica
+        Self::run(settings, directory).await.with_token_of(self)
+    }
+
+    /// The same, with callers that are callers of another server on the same database.
+    pub fn with_token_of(mut self, other: &Self) -> Self {
+        self.admin.token.clone_from(&other.admin.token);
+        self
     }
 
     async fn run(settings: Settings, directory: Arc<TempDir>) -> Self {
