@@ -22,6 +22,7 @@ mod bootstrap;
 mod connection;
 mod gauges;
 mod grpc;
+mod keys;
 mod offline;
 mod ops;
 mod parts;

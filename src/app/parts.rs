@@ -7,10 +7,11 @@ use anyhow::{Context as _, anyhow};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use super::keys;
 use crate::adapter::{Catalogue, Client, ClientConfig};
 use crate::auth::{Authenticator, TokenUses};
 use crate::changes::batch::Planner;
-use crate::changes::cluster::{self, ClusterError};
+use crate::changes::cluster;
 use crate::changes::compare::Comparison;
 use crate::changes::writer::WriterTask;
 use crate::changes::{self, Contact, Statuses, Tail};
@@ -19,10 +20,10 @@ use crate::control::{self, Control};
 use crate::domain::{Clock, IdSource, RandomIds, SystemClock, View as _};
 use crate::health::{HealthChecks, HealthConfig, HealthParts, by_adapters};
 use crate::routing::Picker;
-use crate::secrets::{KeyFile, KeyRing, KeySource, Secrets};
+use crate::secrets::Secrets;
 use crate::service::Facts;
 use crate::snapshot::{SnapshotHandle, StatusBoard, publish};
-use crate::store::{Engine, Store, StoreConfig, StoreError};
+use crate::store::{Store, StoreConfig, StoreError};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
 
@@ -50,10 +51,9 @@ impl Parts {
     pub async fn build(settings: &Settings, tasks: &Tasks, metrics: &Metrics) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
-        let store = open_store(settings).await?;
-        let ring = open_ring(settings, &store).await?;
+        let (store, ring) = keys::open(settings).await?;
         store.migrate(None).await?;
-        let secrets = cluster::open(&store, ring, clock.as_ref(), ids.as_ref()).await.map_err(with_remedy)?;
+        let secrets = cluster::open(&store, ring, clock.as_ref(), ids.as_ref()).await.map_err(keys::with_remedy)?;
         let facts = Arc::new(Facts {
             replica_id: ids.next().to_string(),
             cluster_id: secrets.cluster_id(),
@@ -166,9 +166,11 @@ fn authenticate(snapshot: SnapshotHandle, statuses: &Statuses, clock: Arc<dyn Cl
 
 /// Loads the configuration and the status, and follows both from there.
 async fn follow(store: &Store, secrets: &Secrets, tasks: &Tasks) -> anyhow::Result<(SnapshotHandle, Statuses, Tail)> {
-    let (publisher, snapshot) = publish(changes::load(store).await?);
+    // Status first: a data key that is wrapped anew in between is in the configuration then. The other way round it would
+    // be read as status that is already seen, and the snapshot would keep what the old master key wraps.
     let board = StatusBoard::default();
     board.apply(&store.load_statuses().await?);
+    let (publisher, snapshot) = publish(changes::load(store).await?);
     let (tail, follower) = Tail::build(store.clone(), secrets.clone(), publisher, snapshot.clone());
     let statuses = Statuses::new(store.clone(), board, tail.clone());
     tasks.spawn_vital("tail", follower.run(tasks.stopping()));
@@ -197,48 +199,6 @@ pub async fn open_store(settings: &Settings) -> anyhow::Result<Store> {
         }
         other => other.into(),
     })
-}
-
-/// What to do when the keys at hand are not those of this database.
-fn with_remedy(error: ClusterError) -> anyhow::Error {
-    match error {
-        ClusterError::Secrets(error) => {
-            anyhow!("{error}; give this server the right key with --master-key-file or MODELWARD_MASTER_KEYS")
-        }
-        ClusterError::Store(error) => error.into(),
-    }
-}
-
-/// The master keys. Beside an embedded database they are made on the first start; a shared one needs them given,
-/// because a key that only one of its servers has is a key that is easily lost.
-async fn open_ring(settings: &Settings, store: &Store) -> anyhow::Result<KeyRing> {
-    if let Some(keys) = &settings.secrets.master_keys {
-        return Ok(KeyRing::load(KeySource::Text(Zeroizing::new(keys.expose().to_owned())))?);
-    }
-    let path = settings.master_key_file();
-    let given = settings.secrets.master_key_file.is_some();
-    if !given && store.engine() == Engine::Sqlite && !path.exists() {
-        // A new key beside old secrets would only hide what is missing.
-        anyhow::ensure!(
-            is_new(store).await?,
-            "no master key: {} does not exist, and the database was made with one; put it back",
-            path.display()
-        );
-        let id = KeyFile::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        tracing::info!(file = %path.display(), key.id = id, "a master key was made; without it no secret can be read, so keep a copy");
-    }
-    anyhow::ensure!(
-        path.exists(),
-        "no master key: {} does not exist; make one with `modelward keys generate` and name it with --master-key-file or MODELWARD_MASTER_KEYS",
-        path.display()
-    );
-    Ok(KeyRing::load(KeySource::File(path))?)
-}
-
-/// Whether the database was never used.
-async fn is_new(store: &Store) -> anyhow::Result<bool> {
-    let untouched = store.migration_status().await?.iter().all(|migration| !migration.applied);
-    Ok(untouched || store.cluster().await?.is_none())
 }
 
 fn open_catalogue(file: Option<&Path>) -> anyhow::Result<Catalogue> {

@@ -28,8 +28,19 @@ pub async fn open(
         Some(row) => row,
         None => store.initialise(&fresh(&ring, clock, ids)?).await?,
     };
-    let keys = ClusterKeys::open(&ring, row.cluster_id, &row.keys)?;
+    let keys = unlock(&ring, &row)?;
     Ok(Secrets::new(ring, keys, row.cluster_id))
+}
+
+/// Opens the keys of a cluster: the proof that the master keys at hand are its own. The active one must be among them,
+/// even if it does not wrap anything yet: without it nothing could be sealed.
+///
+/// # Errors
+/// A master key that is missing or is not the right one, by its id.
+pub fn unlock(ring: &KeyRing, row: &ClusterRow) -> Result<ClusterKeys, SecretError> {
+    let keys = ClusterKeys::open(ring, row.cluster_id, &row.keys)?;
+    ring.require(&row.active_key_id)?;
+    Ok(keys)
 }
 
 fn fresh(ring: &KeyRing, clock: &dyn Clock, ids: &dyn IdSource) -> Result<ClusterRow, SecretError> {

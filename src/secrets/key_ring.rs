@@ -4,6 +4,7 @@
 //! as another master key's.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -40,6 +41,8 @@ pub struct KeyRing(Arc<Shared>);
 
 struct Shared {
     keys: ArcSwap<MasterKeys>,
+    /// 1, 2, …
+    generation: AtomicU64,
     /// Held while reading, so that an older reading never replaces a newer one.
     source: Mutex<KeySource>,
 }
@@ -51,7 +54,7 @@ impl KeyRing {
     /// The keys cannot be read or used.
     pub fn load(source: KeySource) -> Result<Self, KeyError> {
         let keys = ArcSwap::from_pointee(source.load()?);
-        Ok(Self(Arc::new(Shared { keys, source: Mutex::new(source) })))
+        Ok(Self(Arc::new(Shared { keys, generation: AtomicU64::new(1), source: Mutex::new(source) })))
     }
 
     /// Reads the keys again and answers their ids. Blocks while a file is read.
@@ -68,6 +71,7 @@ impl KeyRing {
         }
         let ids = new.ids();
         self.0.keys.store(Arc::new(new));
+        self.0.generation.fetch_add(1, Ordering::AcqRel);
         Ok(ids)
     }
 
@@ -86,6 +90,18 @@ impl KeyRing {
     #[must_use]
     pub fn contains(&self, id: &str) -> bool {
         self.0.keys.load().contains(id)
+    }
+
+    /// # Errors
+    /// [`SecretError::MissingKey`] if the ring does not hold it.
+    pub fn require(&self, key_id: &str) -> Result<(), SecretError> {
+        if self.contains(key_id) { Ok(()) } else { Err(self.missing(key_id)) }
+    }
+
+    /// Rises with every reload: what was found out about a key in one generation may be wrong in another.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::Acquire)
     }
 
     pub(super) fn wrap(&self, key_id: &str, context: &Context, key: &Key) -> Result<Vec<u8>, SecretError> {

@@ -1,6 +1,7 @@
 //! What makes a database a cluster: its id, its own wrapped keys, its counters. Written once, by whoever comes first.
 
-use diesel::{OptionalExtension as _, QueryDsl as _, SelectableHelper as _};
+use diesel::sql_types::BigInt;
+use diesel::{OptionalExtension as _, QueryDsl as _, QueryableByName, SelectableHelper as _};
 use diesel_async::RunQueryDsl as _;
 use uuid::Uuid;
 
@@ -10,7 +11,7 @@ use super::error::{Result, StoreError};
 use super::row::cluster::{ClusterDbRow, CounterRow, KeyRow, SINGLETON, StatusCounterRow};
 use super::schema::{cluster, keyring};
 use super::statement::{Existing, insert, run};
-use super::value::DbId;
+use super::value::{DbId, Instant};
 use crate::domain::keyring::WrappedKey;
 use crate::domain::{Head, Timestamp};
 
@@ -36,6 +37,17 @@ impl Store {
         let row = transaction.note(row)?;
         transaction.commit().await?;
         Ok(row)
+    }
+
+    /// The same on a schema of any version, none included: for a look before the migrations. What it reads, the first
+    /// migration made and no later one may change.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn cluster_before_migrations(&self) -> Result<Option<ClusterRow>> {
+        let mut held = self.reader().await?;
+        let found = has_tables(held.conn()?).await;
+        if held.note(found)? { self.cluster().await } else { Ok(None) }
     }
 
     /// Makes this database a cluster, unless it already is one. Answers the cluster that it is: compare the id to know
@@ -66,20 +78,34 @@ impl Store {
 }
 
 async fn read(mut conn: Conn<'_>) -> Result<Option<ClusterRow>> {
-    let query = cluster::table;
-    let row: Option<ClusterDbRow> =
-        on_conn!(conn.again(), |c| query.select(ClusterDbRow::as_select()).first(c).await).optional()?;
-    let Some(row) = row else { return Ok(None) };
+    let query = cluster::table.select((cluster::cluster_id, cluster::active_key_id, cluster::create_time));
+    let row: Option<(DbId, String, Instant)> = on_conn!(conn.again(), |c| query.first(c).await).optional()?;
+    let Some((cluster_id, active_key_id, create_time)) = row else { return Ok(None) };
     let query = keyring::table;
     let keys: Vec<KeyRow> = on_conn!(conn, |c| query.select(KeyRow::as_select()).load(c).await)?;
     let mut keys: Vec<WrappedKey> = keys.into_iter().map(Into::into).collect();
     keys.sort_by(|a, b| a.purpose.cmp(&b.purpose));
-    Ok(Some(ClusterRow {
-        cluster_id: row.cluster_id.0,
-        active_key_id: row.active_key_id,
-        keys,
-        create_time: row.create_time.into(),
-    }))
+    Ok(Some(ClusterRow { cluster_id: cluster_id.0, active_key_id, keys, create_time: create_time.into() }))
+}
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = BigInt)]
+    tables: i64,
+}
+
+/// Whether the tables of [`ClusterRow`] are there.
+async fn has_tables(conn: Conn<'_>) -> Result<bool> {
+    let query = diesel::sql_query(match &conn {
+        Conn::Pg(_) => {
+            "SELECT count(to_regclass(name)) AS tables FROM (VALUES ('cluster'), ('keyring')) AS needed (name)"
+        }
+        Conn::Lite(_) => {
+            "SELECT count(*) AS tables FROM sqlite_master WHERE type = 'table' AND name IN ('cluster', 'keyring')"
+        }
+    });
+    let found: Found = on_conn!(conn, |c| query.get_result(c).await)?;
+    Ok(found.tables == 2)
 }
 
 /// The row of `cluster` decides: whoever comes second waits for the first one's and finds it.

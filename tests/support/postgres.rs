@@ -125,6 +125,14 @@ impl Cluster {
         run(psql.args(["-p", &self.port.to_string(), "-d", database, "-c", sql]))
     }
 
+    /// All that a database holds, as text: equal for equal databases.
+    pub fn dump(&self, database: &str) -> String {
+        let mut dump = Command::new(self.bin.join("pg_dump"));
+        dump.args(["-h", "127.0.0.1", "-U", "modelward", "-p", &self.port.to_string(), "-d", database]);
+        // A pair of lines with a random word, which newer versions put around it.
+        run(&mut dump).lines().filter(|line| !line.contains("restrict ")).collect::<Vec<_>>().join("\n")
+    }
+
     /// Restarts the server so that it speaks TLS, and nothing else on TCP.
     pub fn enable_tls(&self, cert: &str, key: &str) {
         let data = self.dir.join("data");

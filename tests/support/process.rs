@@ -40,6 +40,34 @@ pub fn on_postgres(url: &str) -> [(&str, &str); 2] {
     [("MODELWARD_DATABASE_URL", url), ("MODELWARD_MASTER_KEYS", MASTER_KEYS)]
 }
 
+/// A run that came to its end by itself.
+pub struct Ended {
+    pub status: ExitStatus,
+    /// All that it said, on both streams.
+    pub output: String,
+    pub took: Duration,
+}
+
+/// Runs a program that ends by itself.
+///
+/// # Panics
+/// When it does not end.
+pub fn run_to_end(command: &mut Command) -> Ended {
+    let begin = Instant::now();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while child.try_wait().unwrap().is_none() {
+        if begin.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("it does not end: {command:?}\n{:?}", child.wait_with_output().unwrap());
+        }
+        sleep(Duration::from_millis(5));
+    }
+    let took = begin.elapsed();
+    let output = child.wait_with_output().unwrap();
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    Ended { status: output.status, output: text, took }
+}
+
 impl Process {
     /// Starts a server on free ports and waits until it is ready. Its log stands in the directory.
     pub fn start(directory: &Path, variables: &[(&str, &str)]) -> Self {
