@@ -23,6 +23,7 @@ mod usable;
 pub use check::{Check, Differences};
 pub use entry::Entry;
 pub use publish::{Pinned, Publisher, SnapshotHandle, publish};
+pub use sealed::Sealed;
 pub use state::{Counts, Snapshot};
 pub use status::{Board, StatusBoard};
 pub use usable::Unusable;

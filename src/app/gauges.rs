@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::parts::Parts;
-use crate::secrets::Secrets;
+use crate::control::Control;
 use crate::snapshot::Snapshot;
 use crate::task::Tasks;
 
@@ -16,7 +16,7 @@ const COUNT: u32 = 20;
 
 /// Keeps the gauges until the tasks stop.
 pub fn follow(parts: &Parts, tasks: &Tasks) {
-    let (metrics, snapshot, secrets) = (parts.metrics.clone(), parts.snapshot.clone(), parts.secrets.clone());
+    let (metrics, snapshot, control) = (parts.metrics.clone(), parts.snapshot.clone(), parts.control.clone());
     let (contact, stop) = (parts.contact.clone(), tasks.stopping());
     tasks.spawn("gauges", async move {
         let mut tick = interval(TICK);
@@ -31,15 +31,13 @@ pub fn follow(parts: &Parts, tasks: &Tasks) {
             metrics.snapshot_age_seconds.set(seen.fresh.elapsed().as_secs_f64());
             metrics.revision.set(snapshot.head().revision.0);
             if round == 0 {
-                metrics.undecryptable_secrets.set(undecryptable(&snapshot.load(), &secrets));
+                metrics.undecryptable_secrets.set(undecryptable(&snapshot.load(), &control));
             }
         }
     });
 }
 
-/// Secrets whose master key this process does not hold.
-fn undecryptable(snapshot: &Snapshot, secrets: &Secrets) -> i64 {
-    let held = secrets.ring().ids();
-    let count = snapshot.all_sealed().filter(|sealed| !held.contains(&sealed.master_key_id)).count();
-    i64::try_from(count).unwrap_or(i64::MAX)
+/// Secrets that this process cannot open.
+fn undecryptable(snapshot: &Snapshot, control: &Control) -> i64 {
+    i64::try_from(snapshot.all_sealed().filter(|sealed| !control.opens(sealed)).count()).unwrap_or(i64::MAX)
 }

@@ -10,6 +10,7 @@ use crate::domain::credential::{AllowedHosts, Credential, ValidationStatus, plan
 use crate::domain::plan::check_revision;
 use crate::domain::secret::CredentialSecret;
 use crate::domain::{CallContext, CredentialId, Error, Mask, ResourceKind, Result, Revision, View as _};
+use crate::snapshot::Sealed;
 
 /// A request to replace a secret; its shape was checked.
 pub struct RotationRequest {
@@ -166,7 +167,19 @@ impl Control {
     pub fn is_decryptable(&self, credential: &Credential) -> bool {
         let snapshot = self.snapshot().load();
         let sealed = snapshot.sealed(credential.id, credential.secret_version);
-        sealed.is_some_and(|sealed| self.secrets().ring().contains(&sealed.master_key_id))
+        sealed.is_some_and(|sealed| self.opens(sealed))
+    }
+
+    /// Whether this process can open a stored secret: it holds the master key, and the secret is what was sealed here.
+    #[must_use]
+    pub fn opens(&self, sealed: &Sealed) -> bool {
+        sealed.opens(self.secrets().ring().generation(), |secret| match self.secrets().open(secret) {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a stored secret cannot be used");
+                false
+            }
+        })
     }
 
     fn new_secret(&self, secret: Arc<CredentialSecret>) -> NewSecret {

@@ -13,13 +13,13 @@ use crate::domain::image::StatusValue;
 use crate::domain::model::sync::Listing;
 use crate::domain::model::{Availability, AvailabilityCause, Model, SyncSummary, sync};
 use crate::domain::provider::{Provider, SyncResult, SyncStatus};
-use crate::domain::secret::{CredentialSecret, SealedSecret};
+use crate::domain::secret::CredentialSecret;
 use crate::domain::{
     Answer, CallContext, CredentialId, Error, ModelId, ProviderId, ResourceKind, Result, Revision, View as _,
     plan::check_revision,
 };
 use crate::routing::{self, Missing, Prefer};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Sealed, Snapshot};
 
 /// What is left for the answer when the caller's own deadline is near.
 const RESERVE: std::time::Duration = std::time::Duration::from_millis(100);
@@ -269,10 +269,10 @@ impl Control {
 
     /// A credential that may be used at this endpoint, opened; none where the kind works without.
     fn open_for(&self, provider: &Provider, endpoint: &Endpoint, snapshot: &Snapshot) -> Result<Option<Opened>> {
-        let readable = |sealed: &SealedSecret| self.secrets().ring().contains(&sealed.master_key_id);
         let host = endpoint.base_url.host();
         let board = self.board().load();
-        let found = routing::credential_for(snapshot, &board, self.now(), provider.id, host, readable)?;
+        let opens = |sealed: &Sealed| self.opens(sealed);
+        let found = routing::credential_for(snapshot, &board, self.now(), provider.id, host, opens)?;
         match found {
             Ok(None) => Ok(None),
             Ok(Some(credential)) => {

@@ -6,10 +6,9 @@ use crate::domain::credential::Credential;
 use crate::domain::endpoint::Host;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{CredentialId, ProviderId};
-use crate::domain::secret::SealedSecret;
 use crate::domain::time::Timestamp;
 use crate::domain::view::View as _;
-use crate::snapshot::{Board, Snapshot};
+use crate::snapshot::{Board, Sealed, Snapshot};
 
 /// Why there is no credential for a call although one is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +49,7 @@ pub fn credentials_for(
     now: Timestamp,
     provider: ProviderId,
     host: &Host,
-    readable: impl Fn(&SealedSecret) -> bool,
+    readable: impl Fn(&Sealed) -> bool,
 ) -> Result<Result<Vec<Arc<Credential>>, Missing>> {
     let needed = snapshot.live_provider(provider)?.kind.requires_credential();
     let mut missing = needed.then_some(Missing::NoneUsable);
@@ -88,7 +87,7 @@ pub fn credential_for(
     now: Timestamp,
     provider: ProviderId,
     host: &Host,
-    readable: impl Fn(&SealedSecret) -> bool,
+    readable: impl Fn(&Sealed) -> bool,
 ) -> Result<Result<Option<Arc<Credential>>, Missing>> {
     let found = credentials_for(snapshot, board, now, provider, host, readable)?;
     Ok(found.map(|found| found.into_iter().next()))
@@ -114,7 +113,7 @@ mod tests {
 
     fn found(image: Image, board: &Board) -> Result<Vec<u128>, Missing> {
         let host = Host::parse(fixtures::HOST).unwrap();
-        let readable = |sealed: &SealedSecret| sealed.master_key_id == "k1";
+        let readable = |sealed: &Sealed| sealed.master_key_id == "k1";
         let found = credentials_for(&Snapshot::from_image(image), board, at(100), id(1), &host, readable).unwrap();
         found.map(|found| found.iter().map(|credential| credential.id.uuid().as_u128()).collect())
     }

@@ -139,7 +139,7 @@ impl Check {
             match self.snapshot.sealed(stored.credential_id, stored.version) {
                 None if stored.expire_time.is_some() => {}
                 None => found.add(|| format!("{stored:?}: missing in the snapshot")),
-                Some(held) if **held == *stored => {}
+                Some(held) if ***held == *stored => {}
                 Some(held) if is_rewrapped(held, stored) => {
                     if found.rewrapped.len() < REWRAPPED {
                         found.rewrapped.push((stored.credential_id, stored.version));
@@ -152,7 +152,7 @@ impl Check {
         let end = rows.last().map_or(Bound::Unbounded, |row| Bound::Included(key(row)));
         for held in self.snapshot.sealed.range(self.sealed, end) {
             if held.expire_time.is_none() && rows.binary_search_by_key(&key(held), key).is_err() {
-                found.add(|| format!("{held:?}: missing in the database"));
+                found.add(|| format!("{:?}: missing in the database", ***held));
             }
         }
         self.sealed = behind(end);

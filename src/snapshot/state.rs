@@ -7,7 +7,7 @@ use imbl::OrdMap;
 use super::entry::Entry;
 use super::models::ModelIndex;
 use super::providers::Providers;
-use super::sealed::SealedSecrets;
+use super::sealed::{Sealed, SealedSecrets};
 use super::table::{Entries, Table};
 use crate::domain::credential::Credential;
 use crate::domain::endpoint::Endpoint;
@@ -16,7 +16,6 @@ use crate::domain::keyring::Keyring;
 use crate::domain::model::{Model, ModelType};
 use crate::domain::provider::Provider;
 use crate::domain::revision::Head;
-use crate::domain::secret::SealedSecret;
 use crate::domain::token::Token;
 use crate::domain::view::View;
 
@@ -107,12 +106,12 @@ impl Snapshot {
 
     /// One sealed version. A superseded one may be here a little longer than it may be read: compare its `expire_time`.
     #[must_use]
-    pub fn sealed(&self, credential: CredentialId, version: i64) -> Option<&Arc<SealedSecret>> {
+    pub fn sealed(&self, credential: CredentialId, version: i64) -> Option<&Arc<Sealed>> {
         self.sealed.get(credential, version)
     }
 
     /// All sealed versions.
-    pub fn all_sealed(&self) -> impl Iterator<Item = &Arc<SealedSecret>> {
+    pub fn all_sealed(&self) -> impl Iterator<Item = &Arc<Sealed>> {
         self.sealed.iter()
     }
 
