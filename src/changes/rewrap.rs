@@ -1,10 +1,12 @@
 //! Wrapping stored data keys under the active master key: in the background, restartable, never touching a ciphertext.
 //!
-//! One loop, woken by a change of the configuration and every minute ([`PERIOD`]). Every replica may run it: a key
-//! that another one has wrapped in the meantime is simply not found any more.
+//! One loop, woken by a change of the active key and every minute ([`PERIOD`]): a replica that is late may have wrapped
+//! something under a key that is not the active one any more. Every replica runs it: a key that another one has wrapped
+//! in the meantime is simply not found any more.
 
 use std::time::Duration;
 
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::statuses::Statuses;
@@ -31,6 +33,9 @@ impl Rewrapper {
     /// Keeps everything under the active key, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut heads = self.snapshot.subscribe();
+        let mut period = tokio::time::interval(PERIOD);
+        period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        period.reset();
         let mut done_for = None;
         loop {
             let active = self.snapshot.load().keyring().active_key_id.clone();
@@ -47,7 +52,7 @@ impl Rewrapper {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = heads.changed() => {}
-                () = tokio::time::sleep(PERIOD) => {}
+                _ = period.tick() => done_for = None,
             }
         }
     }

@@ -65,7 +65,10 @@ impl Tail {
     pub fn build(store: Store, secrets: Secrets, publisher: Publisher, snapshot: SnapshotHandle) -> (Self, Follower) {
         let (sender, inputs) = mpsc::unbounded_channel();
         let (contact, watched) = watch::channel(Contact { connected: true, fresh: Instant::now(), loads: 0 });
-        (Self { inputs: sender, contact: watched }, Follower { store, secrets, publisher, snapshot, inputs, contact })
+        (
+            Self { inputs: sender, contact: watched },
+            Follower { store, secrets, publisher, snapshot, inputs, contact, missed: false },
+        )
     }
 
     #[must_use]
@@ -107,6 +110,8 @@ pub struct Follower {
     snapshot: SnapshotHandle,
     inputs: mpsc::UnboundedReceiver<Input>,
     contact: watch::Sender<Contact>,
+    /// A data key that was wrapped anew may belong to a change that is not applied yet.
+    missed: bool,
 }
 
 /// Why rows of the log were not applied.
@@ -149,11 +154,7 @@ impl Follower {
                 self.settle(result).await;
             }
             Input::Hint => self.catch_up().await,
-            Input::Rewrapped(sealed) => {
-                let current = self.snapshot.load();
-                let next = sealed.into_iter().fold(Snapshot::clone(&current), |next, one| next.apply_rewrapped(one));
-                self.publish(next);
-            }
+            Input::Rewrapped(sealed) => self.rewrapped(sealed).await,
             Input::Reload(done) => {
                 let result = self.reload().await;
                 self.settle(result).await;
@@ -168,12 +169,27 @@ impl Follower {
         if transition.head.revision <= snapshot.head().revision {
             return;
         }
-        if transition.base == snapshot.head() {
+        if transition.base == snapshot.head() && !self.missed {
             self.publish(snapshot.apply(&transition.changes, &transition.sealed, transition.head));
             self.mark(true);
         } else {
             self.catch_up().await;
         }
+    }
+
+    /// Replaces what was wrapped anew. A version that is not here yet belongs to a change that is committed: with it
+    /// comes the row as it is in the database now. Where that cannot be read, the next change of this process, which
+    /// knows its own rows as they first were, is read from the log instead.
+    async fn rewrapped(&mut self, sealed: Vec<SealedSecret>) {
+        let held = self.snapshot.load();
+        if sealed.iter().any(|one| held.sealed(one.credential_id, one.version).is_none()) {
+            let result = self.read_on().await;
+            self.missed |= result.is_err();
+            self.settle(result).await;
+        }
+        let current = self.snapshot.load();
+        let next = sealed.into_iter().fold(Snapshot::clone(&current), |next, one| next.apply_rewrapped(one));
+        self.publish(next);
     }
 
     async fn catch_up(&mut self) {
@@ -187,6 +203,7 @@ impl Follower {
             let held = self.snapshot.load().head();
             let head = within(HEAD_LIMIT, self.store.head()).await?;
             if head == held {
+                self.missed = false;
                 return Ok(());
             }
             if head.revision <= held.revision {

@@ -11,7 +11,7 @@ use crate::changes::write::PATIENCE;
 use crate::domain::keyring::Keyring;
 use crate::domain::keyring::plan::{self, Readers};
 use crate::domain::{Error, Result, Revision, View as _};
-use crate::store::{Engine, StoreError};
+use crate::store::{Engine, ReplicaRow, StoreError};
 
 /// A master key, as far as it may be told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -42,10 +42,11 @@ impl Control {
     /// [`Error::StoreUnavailable`].
     pub async fn keyring_status(&self) -> Result<KeyringStatus> {
         let keyring = self.snapshot().load().keyring();
+        // In this order: what a replica tells later than the database is not older than that.
         let Uses { counts, cluster } = bounded(self.uses()).await?;
-        let readers = bounded(self.readers()).await?;
-        let mut ids: Vec<String> = readers.here.clone();
-        ids.extend(readers.replicas.iter().flat_map(|(_, ids)| ids.iter().cloned()));
+        let replicas = bounded(self.replicas()).await?;
+        let mut ids: Vec<String> = self.secrets().ring().ids();
+        ids.extend(replicas.iter().flat_map(|replica| replica.readable_key_ids.iter().cloned()));
         ids.extend(counts.keys().chain(&cluster).cloned());
         ids.push(keyring.active_key_id.clone());
         ids.sort_unstable();
@@ -53,9 +54,10 @@ impl Control {
         let keys = ids.into_iter().map(|id| {
             let secret_count = counts.get(&id).copied().unwrap_or(0);
             let active = id == keyring.active_key_id;
-            let reads = |(_, ids): &&(String, Vec<String>)| ids.contains(&id);
-            let readable_by = readers.replicas.iter().filter(reads).map(|(replica, _)| replica.clone()).collect();
-            let retirable = !active && secret_count == 0 && !cluster.contains(&id);
+            let reads = |replica: &&ReplicaRow| replica.readable_key_ids.contains(&id);
+            let readable_by = replicas.iter().filter(reads).map(|replica| replica.replica_id.clone()).collect();
+            let unused = secret_count == 0 && !cluster.contains(&id);
+            let retirable = !active && unused && !replicas.iter().any(|replica| may_need(replica, &id, &keyring));
             KeyStatus { id, active, secret_count, readable_by, retirable }
         });
         let keys: Vec<_> = keys.collect();
@@ -85,19 +87,37 @@ impl Control {
         )
     }
 
-    /// Who reads which key: this replica as it is now, the others as they last said.
+    /// Who reads which key.
     async fn readers(&self) -> Result<Readers, StoreError> {
-        let here = self.secrets().ring().ids();
-        let me = &self.parts.replica_id;
+        let replicas = self.replicas().await?.into_iter();
+        let replicas = replicas.map(|replica| (replica.replica_id, replica.readable_key_ids)).collect();
+        Ok(Readers { here: self.secrets().ring().ids(), replicas })
+    }
+
+    /// The live replicas: this one as it is now, the others as they last said.
+    async fn replicas(&self) -> Result<Vec<ReplicaRow>, StoreError> {
         let live = match self.parts.store.engine() {
             Engine::Postgres => self.parts.store.live_replicas(REPLICA_LIFETIME).await?,
             // An embedded database has one process: what else it remembers was this one before it was started anew.
             Engine::Sqlite => Vec::new(),
         };
-        let others = live.into_iter().filter(|replica| replica.replica_id != *me);
-        let mut replicas: Vec<_> = others.map(|replica| (replica.replica_id, replica.readable_key_ids)).collect();
-        replicas.push((me.clone(), here.clone()));
-        Ok(Readers { here, replicas })
+        let me = self.sign_of_life();
+        Ok(live.into_iter().filter(|replica| replica.replica_id != me.replica_id).chain([me.clone()]).collect())
+    }
+
+    /// What this replica tells the others.
+    pub(super) fn sign_of_life(&self) -> ReplicaRow {
+        let snapshot = self.snapshot().load();
+        let now = self.now();
+        // A version that has had its time stays in memory for a while, but nobody opens it any more.
+        let needed = snapshot.all_sealed().filter(|sealed| sealed.expire_time.is_none_or(|end| end > now));
+        let used: BTreeSet<_> = needed.map(|sealed| &sealed.master_key_id).collect();
+        ReplicaRow {
+            replica_id: self.parts.replica_id.clone(),
+            readable_key_ids: self.secrets().ring().ids(),
+            used_key_ids: Some(used.into_iter().cloned().collect()),
+            applied_revision: snapshot.head().revision,
+        }
     }
 
     async fn uses(&self) -> Result<Uses, StoreError> {
@@ -106,6 +126,12 @@ impl Control {
         let cluster = cluster.into_iter().flat_map(|row| row.keys).map(|key| key.master_key_id).collect();
         Ok(Uses { counts, cluster })
     }
+}
+
+/// Whether a replica's memory may hold what this master key wraps, or come to hold it: before it has applied the last
+/// change of the active key it seals under the one before, and one of an older version does not tell.
+fn may_need(replica: &ReplicaRow, key_id: &String, keyring: &Keyring) -> bool {
+    replica.applied_revision < keyring.revision || replica.used_key_ids.as_ref().is_none_or(|ids| ids.contains(key_id))
 }
 
 /// What the master keys wrap.

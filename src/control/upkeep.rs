@@ -13,7 +13,7 @@ use crate::changes::rewrap::Rewrapper;
 use crate::domain::limits::REQUEST_ID_RETENTION;
 use crate::domain::provider::plan;
 use crate::domain::{CallContext, View as _};
-use crate::store::{ReplicaRow, StoreError};
+use crate::store::StoreError;
 use crate::task::Tasks;
 
 pub const RETENTION: Duration = Duration::from_mins(10);
@@ -101,11 +101,6 @@ impl Control {
     }
 
     async fn heartbeat(&self) -> Result<(), StoreError> {
-        let row = ReplicaRow {
-            replica_id: self.parts.replica_id.clone(),
-            readable_key_ids: self.parts.secrets.ring().ids(),
-            applied_revision: self.parts.snapshot.head().revision,
-        };
-        self.parts.store.heartbeat(&row).await
+        self.parts.store.heartbeat(&self.sign_of_life()).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::{ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, QueryableByName};
 use diesel_async::RunQueryDsl as _;
 
@@ -30,6 +30,8 @@ pub struct ReplicaRow {
     pub replica_id: String,
     /// The master keys that it can read, sorted.
     pub readable_key_ids: Vec<String>,
+    /// The master keys that wrap the secrets which it holds in memory, sorted; none: its version does not tell.
+    pub used_key_ids: Option<Vec<String>>,
     pub applied_revision: Revision,
 }
 
@@ -54,6 +56,8 @@ struct HeartbeatRow {
     replica_id: String,
     #[diesel(sql_type = Json)]
     readable_key_ids: JsonText,
+    #[diesel(sql_type = Nullable<Json>)]
+    used_key_ids: Option<JsonText>,
     #[diesel(sql_type = BigInt)]
     applied_revision: i64,
 }
@@ -119,9 +123,12 @@ impl Store {
 }
 
 fn replica(row: HeartbeatRow) -> Result<ReplicaRow> {
-    let corrupt = |_| StoreError::corrupt("replicas", "readable_key_ids", &row.replica_id);
+    let ids = |column: &'static str, ids: &JsonText| {
+        serde_json::from_str(&ids.0).map_err(|_| StoreError::corrupt("replicas", column, &row.replica_id))
+    };
     Ok(ReplicaRow {
-        readable_key_ids: serde_json::from_str(&row.readable_key_ids.0).map_err(corrupt)?,
+        readable_key_ids: ids("readable_key_ids", &row.readable_key_ids)?,
+        used_key_ids: row.used_key_ids.as_ref().map(|used| ids("used_key_ids", used)).transpose()?,
         applied_revision: Revision(row.applied_revision),
         replica_id: row.replica_id,
     })
@@ -180,15 +187,16 @@ async fn now(conn: Conn<'_>) -> Result<Timestamp> {
 
 async fn beat(mut conn: Conn<'_>, replica: &ReplicaRow) -> Result<()> {
     let Words { now, micro, .. } = Words::of(&conn);
-    let keys = JsonText(serde_json::Value::from(replica.readable_key_ids.clone()).to_string());
+    let json = |ids: &Vec<String>| JsonText(serde_json::Value::from(ids.clone()).to_string());
     let query = diesel::sql_query(format!(
-        "INSERT INTO replicas (replica_id, readable_key_ids, applied_revision, heartbeat_time) \
-         VALUES ($1, $2, $3, {now}) ON CONFLICT (replica_id) DO UPDATE SET \
-         readable_key_ids = excluded.readable_key_ids, applied_revision = excluded.applied_revision, \
-         heartbeat_time = excluded.heartbeat_time"
+        "INSERT INTO replicas (replica_id, readable_key_ids, used_key_ids, applied_revision, heartbeat_time) \
+         VALUES ($1, $2, $3, $4, {now}) ON CONFLICT (replica_id) DO UPDATE SET \
+         readable_key_ids = excluded.readable_key_ids, used_key_ids = excluded.used_key_ids, \
+         applied_revision = excluded.applied_revision, heartbeat_time = excluded.heartbeat_time"
     ))
     .bind::<Text, _>(&replica.replica_id)
-    .bind::<Json, _>(keys)
+    .bind::<Json, _>(json(&replica.readable_key_ids))
+    .bind::<Nullable<Json>, _>(replica.used_key_ids.as_ref().map(json))
     .bind::<BigInt, _>(replica.applied_revision.0);
     on_conn!(conn.again(), |c| query.execute(c).await)?;
     let forget = diesel::sql_query(format!("DELETE FROM replicas WHERE heartbeat_time < {now} - $1 * {micro}"))
@@ -206,7 +214,8 @@ async fn forget(conn: Conn<'_>, replica_id: &str) -> Result<()> {
 async fn live(conn: Conn<'_>, ttl: Duration) -> Result<Vec<HeartbeatRow>> {
     let Words { now, micro, .. } = Words::of(&conn);
     let query = diesel::sql_query(format!(
-        "SELECT replica_id, readable_key_ids, applied_revision FROM replicas WHERE heartbeat_time > {now} - $1 * {micro}"
+        "SELECT replica_id, readable_key_ids, used_key_ids, applied_revision FROM replicas \
+         WHERE heartbeat_time > {now} - $1 * {micro}"
     ))
     .bind::<BigInt, _>(micros(ttl));
     Ok(on_conn!(conn, |c| query.load(c).await)?)

@@ -291,6 +291,7 @@ tables! {
     replicas (replica_id) {
         replica_id -> Text,
         readable_key_ids -> Json,
+        used_key_ids -> Nullable<Json>,
         applied_revision -> BigInt,
         heartbeat_time -> Ts,
     }

@@ -97,6 +97,7 @@ pub async fn replicas_that_are_silent_are_not_listed(database: Database) {
     let row = |replica_id: &str, revision| ReplicaRow {
         replica_id: replica_id.into(),
         readable_key_ids: vec!["k1".into(), "k2".into()],
+        used_key_ids: (revision > 1).then(|| vec!["k2".into()]),
         applied_revision: Revision(revision),
     };
     store.heartbeat(&row("b", 1)).await.unwrap();

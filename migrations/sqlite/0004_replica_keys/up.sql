@@ -1,0 +1,1 @@
+ALTER TABLE replicas ADD COLUMN used_key_ids TEXT;
