@@ -11,7 +11,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 
 use super::Store;
 use super::conn::{Conn, Held, Purpose, Transaction, on_conn};
-use super::error::{Result, StoreError};
+use super::error::{Cause, Result, StoreError};
 use super::row::cluster::CounterRow;
 use super::row::log::{LogRow, RequestRow};
 use super::schema::{request_ids, revision_counter};
@@ -22,6 +22,8 @@ use crate::domain::{ChainHash, Change, CredentialId, Head, Revision, Timestamp};
 
 mod net;
 mod set;
+
+use set::Statements;
 
 /// One line to append to the log.
 #[derive(Debug, Clone)]
@@ -182,9 +184,9 @@ impl WriteTx<'_> {
     /// rolled back.
     pub async fn write(&mut self, set: &WriteSet) -> Result<()> {
         let conn = self.transaction.conn()?;
-        let list = set::statements(set, self.head, &conn);
-        let written = statement::run(conn, list).await.map(drop);
-        self.transaction.note(written)
+        let Statements { list, log } = set::statements(set, self.head, &conn);
+        let touched = statement::run(conn, list).await;
+        self.transaction.note(touched.and_then(|touched| all_recorded(set, touched.get(log).unwrap_or_default())))
     }
 
     /// Commits.
@@ -203,6 +205,15 @@ impl WriteTx<'_> {
     pub async fn rollback(self) -> Result<()> {
         self.transaction.rollback().await
     }
+}
+
+/// A trigger or a rule of the database may swallow rows without an error. No change goes without its record.
+fn all_recorded(set: &WriteSet, touched: &[usize]) -> Result<()> {
+    let (taken, lines) = (touched.iter().sum::<usize>(), set.log.len());
+    if taken == lines {
+        return Ok(());
+    }
+    Err(StoreError::Other(Cause(format!("the log took {taken} of {lines} lines"))))
 }
 
 /// All combinations of the given identities and request ids that exist.

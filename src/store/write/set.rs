@@ -1,6 +1,8 @@
 //! The statements of a write set, in the order that never meets a constraint half-way: deletes (children first), rows
 //! that give up a unique value, rows as they are to be (parents first), ciphertexts, log, answers, counter.
 
+use std::ops::Range;
+
 use super::WriteSet;
 use super::net::{Effect, Net};
 use crate::domain::{CredentialId, Head};
@@ -20,7 +22,14 @@ use crate::store::value::DbId;
 const PARKED_PG: &str = "chr(1) || id::text";
 const PARKED_LITE: &str = "char(1) || hex(id)";
 
-pub(super) fn statements(set: &WriteSet, locked: Head, conn: &Conn<'_>) -> Vec<Statement> {
+/// What writes a set.
+pub(super) struct Statements {
+    pub list: Vec<Statement>,
+    /// Which of them append to the log.
+    pub log: Range<usize>,
+}
+
+pub(super) fn statements(set: &WriteSet, locked: Head, conn: &Conn<'_>) -> Statements {
     let postgres = matches!(conn, Conn::Pg(_));
     let effect = Effect::of(&set.log);
     let mut list = Vec::new();
@@ -28,7 +37,9 @@ pub(super) fn statements(set: &WriteSet, locked: Head, conn: &Conn<'_>) -> Vec<S
     park(&mut list, &effect, if postgres { PARKED_PG } else { PARKED_LITE });
     put(&mut list, &effect);
     secrets(&mut list, set, &effect);
+    let before = list.len();
     insert(&mut list, set.log.iter().map(ChangeRow::from).collect(), Existing::Refuse);
+    let log = before..list.len();
     insert(&mut list, set.requests.iter().map(RequestRow::from).collect(), Existing::Replace);
     if set.head != locked {
         insert(&mut list, vec![CounterRow::from(set.head)], Existing::Replace);
@@ -36,7 +47,7 @@ pub(super) fn statements(set: &WriteSet, locked: Head, conn: &Conn<'_>) -> Vec<S
     if set.notify && postgres {
         list.push(Statement::of([Part::Sql("NOTIFY modelward_changes")]));
     }
-    list
+    Statements { list, log }
 }
 
 /// Ciphertexts go with their credential.
