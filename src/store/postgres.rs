@@ -21,6 +21,9 @@ use super::error::{Cause, Result, StoreError};
 mod tls;
 
 const SESSION: &str = "SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '5s'";
+/// What a session began with it keeps: a changed configuration of the database reaches sessions that are open.
+const KEEP_COMMIT: &str =
+    "SELECT set_config('synchronous_commit', current_setting('synchronous_commit'), false) AS value";
 const TCP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections are renewed after this time, so that a failover or a changed password is noticed.
 const LIFETIME: Duration = Duration::from_hours(1);
@@ -43,7 +46,13 @@ impl Postgres {
     pub(super) async fn open(config: &StoreConfig) -> Result<Self> {
         let connector = Arc::new(Connector::new(config)?);
         // Tells at once what is wrong: the pool opens its connections when they are needed.
-        drop(connector.open().await?);
+        let mut first = connector.open().await?;
+        let fsync: Setting =
+            diesel::sql_query("SELECT current_setting('fsync') AS value").get_result(&mut first).await?;
+        if fsync.value == "off" {
+            tracing::warn!("the database has fsync = off: a power cut can lose acknowledged writes and damage it");
+        }
+        drop(first);
         let pool = Pool::builder(manager(Arc::clone(&connector)))
             .max_size(config.pool_size.max(1))
             .pre_recycle(Hook::sync_fn(|_, metrics| {
@@ -130,8 +139,7 @@ impl Connector {
         let mut conn = AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
         conn.batch_execute(SESSION).await?;
         if !self.allow_async_commit {
-            let query = diesel::sql_query("SELECT current_setting('synchronous_commit') AS value");
-            let setting: Setting = query.get_result(&mut conn).await?;
+            let setting: Setting = diesel::sql_query(KEEP_COMMIT).get_result(&mut conn).await?;
             if setting.value == "off" {
                 return Err(StoreError::AsyncCommitRefused);
             }
