@@ -22,3 +22,9 @@ mod s7;
 pub fn effort(short: usize, long: usize) -> usize {
     if std::env::var("MODELWARD_PROOFS").is_ok_and(|form| form == "long") { long } else { short }
 }
+
+/// The figures of a run, for those who ask for them with `--nocapture`.
+#[expect(clippy::print_stdout, reason = "that is where figures go")]
+pub fn report(figures: &str) {
+    println!("{figures}");
+}

@@ -2,12 +2,17 @@
 
 pub mod database;
 pub mod dynamic;
+pub mod follower;
+pub mod ledger;
+pub mod listing;
+pub mod load;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod refusal;
 pub mod resources;
 pub mod server;
+pub mod stage;
 pub mod vendor;
 pub mod wait;
 

@@ -99,18 +99,6 @@ async fn an_unreachable_server_and_a_bad_url_are_told_without_the_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sessions_that_could_lose_acknowledged_writes_are_refused() {
-    let database = Database::new(Engine::Postgres).await;
-    let name = database.url().rsplit('/').next().unwrap().to_owned();
-    database.sql(&format!("ALTER DATABASE {name} SET synchronous_commit = off"));
-    let mut config = StoreConfig::new(database.url());
-    let error = Store::connect(&config).await.err().unwrap();
-    assert!(matches!(error, StoreError::AsyncCommitRefused), "{error:?}");
-    config.allow_async_commit = true;
-    Store::connect(&config).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn everything_in_the_schema_has_a_comment() {
     let database = Database::new(Engine::Postgres).await;
     let name = database.url().rsplit('/').next().unwrap();

@@ -1,10 +1,11 @@
 //! A database for one test, on either engine.
 
 use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as _};
-use modelward::store::{Engine, Store, StoreConfig};
+use modelward::store::{Engine, Store, StoreConfig, StoreError};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
+use super::eventually;
 use super::postgres::Cluster;
 
 /// A migrated, empty database; its files are gone when this is dropped.
@@ -52,8 +53,16 @@ impl Database {
         &self.config.url
     }
 
+    /// Opens it. Programs that other tests start hold on to what this process has open, for as long as they need to
+    /// begin: so the lock of a file that was just closed may still be held.
     pub async fn open(&self) -> Store {
-        Store::connect(&self.config).await.expect("the database opens")
+        eventually("the database opens", || async {
+            match Store::connect(&self.config).await {
+                Err(StoreError::Locked { .. }) => None,
+                opened => Some(opened.expect("the database opens")),
+            }
+        })
+        .await
     }
 
     /// Runs SQL behind the store's back.

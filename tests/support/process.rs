@@ -23,11 +23,32 @@ pub struct Process {
     log: PathBuf,
     token: PathBuf,
     address: SocketAddr,
+    /// The server, where the child is one that traces it.
+    traced: Option<Pid>,
+}
+
+/// The calls by which data gets to a disk or into a socket.
+const TRACED: &str = "trace=write,writev,pwrite64,sendto,sendmsg,fsync,fdatasync";
+
+/// A program that writes its calls of the system, with their data, to a file. Without strace the tests fail: what was
+/// not run has not passed.
+pub fn traced(trace: &Path, program: &Path) -> Command {
+    assert!(
+        Path::new("/usr/bin/strace").exists(),
+        "the tests need strace: install the package strace (Debian: apt-get install strace)"
+    );
+    let mut command = Command::new("/usr/bin/strace");
+    command.args(["-f", "--seccomp-bpf", "-qq", "-yy", "-s", "65536", "-e", TRACED, "-e", "signal=none", "-o"]);
+    command.arg(trace).arg(program);
+    command
 }
 
 /// The program, to run in this directory with none of this process's settings.
 pub fn program(directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_modelward"));
+    bare(Command::new(env!("CARGO_BIN_EXE_modelward")), directory)
+}
+
+fn bare(mut command: Command, directory: &Path) -> Command {
     command.env_clear().current_dir(directory).stdin(Stdio::null());
     // Where coverage is measured, this says where the program notes what it ran.
     command.envs(std::env::vars_os().filter(|(name, _)| name == "LLVM_PROFILE_FILE"));
@@ -76,10 +97,22 @@ impl Process {
         process
     }
 
+    /// Starts a server, and writes its calls of the system to a file.
+    pub fn start_traced(directory: &Path, trace: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut process = Self::launch(traced(trace, Path::new(env!("CARGO_BIN_EXE_modelward"))), directory, variables);
+        process.wait_until_ready();
+        process.traced = Some(process_of_trace(&fs::read_to_string(trace).unwrap()));
+        process
+    }
+
     /// Starts a server that may never be ready.
     pub fn spawn(directory: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::launch(Command::new(env!("CARGO_BIN_EXE_modelward")), directory, variables)
+    }
+
+    fn launch(command: Command, directory: &Path, variables: &[(&str, &str)]) -> Self {
         let (log, file) = new_log(directory);
-        let child = program(directory)
+        let child = bare(command, directory)
             .args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--log-format", "json"])
             .args(["--data-dir", "data"])
             .envs(variables.iter().copied())
@@ -88,7 +121,7 @@ impl Process {
             .spawn()
             .unwrap();
         let token = directory.join("data/admin.token");
-        Self { child, log, token, address: "127.0.0.1:0".parse().unwrap() }
+        Self { child, log, token, address: "127.0.0.1:0".parse().unwrap(), traced: None }
     }
 
     /// Waits until it serves.
@@ -165,8 +198,8 @@ impl Process {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id()).unwrap();
-        nix::sys::signal::kill(Pid::from_raw(id), signal).unwrap();
+        let child = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(self.traced.unwrap_or(child), signal).unwrap();
     }
 
     /// Kills it, as a power cut would.
@@ -184,6 +217,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Who traces it outlives it, and then has nothing more to do.
+        if let Some(server) = self.traced.filter(|_| matches!(self.child.try_wait(), Ok(None))) {
+            let _ = nix::sys::signal::kill(server, Signal::SIGKILL);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -202,6 +239,14 @@ pub fn stat(id: u32) -> Option<Stat> {
     let (_, rest) = text.rsplit_once(") ")?;
     let (state, rest) = rest.split_once(' ')?;
     Some(Stat { is_stopped: state == "T", parent: rest.split(' ').next()?.parse().ok()? })
+}
+
+/// Each line of a trace begins with the id of a thread.
+fn process_of_trace(trace: &str) -> Pid {
+    let thread = trace.split_whitespace().next().expect("a trace");
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).unwrap();
+    let process = status.lines().find_map(|line| line.strip_prefix("Tgid:")).unwrap();
+    Pid::from_raw(process.trim().parse().unwrap())
 }
 
 /// A log that no other server writes to.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use modelward::app::App;
+use modelward::app::{App, Parts};
 use modelward::config::{self, DatabaseUrl, Settings};
 use modelward::domain::secret::SecretText;
 use modelward::proto::v1;
@@ -13,6 +13,7 @@ use modelward::proto::v1::credential_service_client::CredentialServiceClient;
 use modelward::proto::v1::endpoint_service_client::EndpointServiceClient;
 use modelward::proto::v1::model_service_client::ModelServiceClient;
 use modelward::proto::v1::provider_service_client::ProviderServiceClient;
+use modelward::store::StoreError;
 use modelward::telemetry::Metrics;
 use tempfile::TempDir;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
@@ -23,6 +24,7 @@ use tonic::{Request, Status};
 
 use super::Engine;
 use super::database::Database;
+use super::eventually;
 
 /// A master key for tests.
 pub const MASTER_KEYS: &str = "test:o1rfunDf/cWXVRSBFlFwYq+Rq37dAxaj4gsLBawB80Y=";
@@ -75,7 +77,7 @@ impl Server {
     }
 
     async fn run(settings: Settings, directory: Arc<TempDir>) -> Self {
-        let app = App::start(settings.clone(), Metrics::new()).await.unwrap_or_else(|error| panic!("{error:#}"));
+        let app = started(&settings).await;
         let scheme = if settings.tls.files().is_some() { "https" } else { "http" };
         let channel = Endpoint::from_shared(format!("{scheme}://{}", app.address)).unwrap().connect_lazy();
         // A replica that found a database with tokens has made none.
@@ -102,8 +104,9 @@ impl Server {
         self.app.ops_address.unwrap()
     }
 
-    pub fn directory(&self) -> &Path {
-        self.directory.path()
+    /// What it is made of: for checks that look behind its API.
+    pub fn parts(&self) -> &Parts {
+        self.app.parts()
     }
 
     pub fn admin(&self) -> &Caller {
@@ -150,6 +153,17 @@ impl Server {
     pub fn tokens(&self) -> AdminServiceClient<Authorized> {
         self.admin.tokens()
     }
+}
+
+/// Starts it; on a file that was just closed as [`Database::open`] does.
+async fn started(settings: &Settings) -> App {
+    eventually("the server starts", || async {
+        match App::start(settings.clone(), Metrics::new()).await {
+            Err(error) if matches!(error.downcast_ref(), Some(StoreError::Locked { .. })) => None,
+            started => Some(started.unwrap_or_else(|error| panic!("{error:#}"))),
+        }
+    })
+    .await
 }
 
 /// What tests run with: free ports, no probes in the background, vendors on the loopback interface.
