@@ -100,6 +100,8 @@ impl Held<'_> {
     }
 }
 
+const FAILED: &str = "a statement of the transaction failed";
+
 /// What a transaction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -138,8 +140,10 @@ impl<'s> Transaction<'s> {
         Ok(transaction)
     }
 
+    /// # Errors
+    /// After an error there is nothing to go on with: on SQLite the transaction has ended, and what came now would stay.
     pub(super) fn conn(&mut self) -> Result<Conn<'_>> {
-        self.held.conn()
+        if self.failed { Err(StoreError::unavailable(FAILED)) } else { self.held.conn() }
     }
 
     /// Passes a result on; after an error nothing can be committed any more.
@@ -153,7 +157,7 @@ impl<'s> Transaction<'s> {
     pub(super) async fn commit(mut self) -> Result<()> {
         if self.failed {
             self.rollback().await?;
-            return Err(StoreError::unavailable("a statement of the transaction failed"));
+            return Err(StoreError::unavailable(FAILED));
         }
         let committed = self.conn()?.execute_batch("COMMIT").await.map_err(StoreError::at_commit);
         if committed.is_ok() {
@@ -164,7 +168,11 @@ impl<'s> Transaction<'s> {
     }
 
     pub(super) async fn rollback(mut self) -> Result<()> {
-        self.conn()?.execute_batch("ROLLBACK").await?;
+        let ended = self.held.conn()?.execute_batch("ROLLBACK").await;
+        // What failed may have ended before.
+        if !self.failed || self.held.is_postgres() {
+            ended?;
+        }
         self.open = false;
         self.held.mark(false);
         Ok(())

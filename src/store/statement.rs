@@ -5,6 +5,7 @@
 //! those of `schema.rs`, checked at compile time where a row is declared.
 
 use diesel::backend::Backend;
+use diesel::connection::SimpleConnection as _;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::QueryResult;
@@ -271,7 +272,8 @@ pub(super) fn by_ids(list: &mut Vec<Statement>, before: &str, ids: &[DbId]) {
     }
 }
 
-/// Runs the statements in order; answers how many rows each one touched.
+/// Runs the statements of a transaction in order; answers how many rows each one touched. After an error SQLite's
+/// transaction ends here: its connection would keep the file locked until somebody writes again.
 pub(super) async fn run(conn: Conn<'_>, list: Vec<Statement>) -> Result<Vec<usize>> {
     let mut touched = Vec::with_capacity(list.len());
     match conn {
@@ -284,7 +286,9 @@ pub(super) async fn run(conn: Conn<'_>, list: Vec<Statement>) -> Result<Vec<usiz
         Conn::Lite(conn) => Ok(conn
             .spawn_blocking(move |conn| {
                 for statement in list {
-                    touched.push(diesel::RunQueryDsl::execute(statement, conn)?);
+                    let rows = diesel::RunQueryDsl::execute(statement, conn);
+                    // The error itself may have ended it.
+                    touched.push(rows.inspect_err(|_| drop(conn.batch_execute("ROLLBACK")))?);
                 }
                 Ok(touched)
             })

@@ -1,8 +1,10 @@
 //! What only SQLite has: a file, and a lock that keeps other processes out.
 
+use modelward::domain::plan::Edit;
 use modelward::store::{Engine, Store, StoreConfig, StoreError};
 
-use super::samples::at;
+use super::samples::{at, provider, provider_resource};
+use super::writing::{initialised, set};
 use crate::support::database::Database;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -14,7 +16,23 @@ async fn a_database_in_use_is_refused_until_it_is_closed() {
     assert!(matches!(error, StoreError::Locked { .. }), "{error:?}");
     assert!(!error.to_string().contains('\n'), "one line: {error}");
     drop(store);
-    Store::connect(&config).await.unwrap();
+    database.open().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_failed_does_not_keep_the_file_locked() {
+    let database = Database::new(Engine::Sqlite).await;
+    let store = initialised(&database).await;
+    let twins = ["twin", "TWIN"].map(|name| Edit::create(provider_resource(&provider(name))));
+    let twins = set(store.head().await.unwrap(), twins.into());
+    let mut session = store.writer().await.unwrap();
+    let mut transaction = session.begin().await.unwrap();
+    transaction.write(&twins).await.unwrap_err();
+    // Nothing is written after it, either.
+    transaction.write(&set(store.head().await.unwrap(), Vec::new())).await.unwrap_err();
+    drop(transaction);
+    database.sql("CREATE TABLE other (one INTEGER) STRICT");
+    assert_eq!(store.load_image().await.unwrap().providers, []);
 }
 
 #[cfg(unix)]
