@@ -35,9 +35,9 @@ audit:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-# Benchmarks, as ratios.
-bench:
-    cargo bench --locked
+# Benchmarks, as ratios; all of them or those that are named. Takes a quarter of an hour and wants a quiet machine.
+bench *case:
+    cargo bench --locked --bench load -- {{case}}
 
 # The chart is sound and renders, embedded and with PostgreSQL.
 helm:
