@@ -5,5 +5,5 @@
 mod log;
 mod metrics;
 
-pub use log::{LogFormat, start_log};
+pub use log::{Log, LogFormat, start_log};
 pub use metrics::{Metrics, RpcLabels};

@@ -5,7 +5,7 @@ use clap::Args;
 use super::settings::SettingsArgs;
 use crate::app;
 use crate::config::{Logging, environment};
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::{self, Log, Metrics};
 
 /// Starts the server; SIGTERM or Ctrl-C stops it after the running calls
 #[derive(Args)]
@@ -27,14 +27,13 @@ impl Serve {
     pub async fn run(self) -> anyhow::Result<()> {
         let settings = self.settings.load()?.settings;
         let metrics = Metrics::new();
-        start_log(&settings.log, &metrics)?;
+        let _log = start_log(&settings.log, &metrics)?;
         app::serve(settings, metrics).await
     }
 }
 
 /// Begins to log as the settings say, in colour only on a terminal whose owner did not decline it.
-pub fn start_log(log: &Logging, metrics: &Metrics) -> anyhow::Result<()> {
+pub fn start_log(log: &Logging, metrics: &Metrics) -> anyhow::Result<Log> {
     let color = std::io::IsTerminal::is_terminal(&std::io::stderr()) && !environment::no_color();
-    telemetry::start_log(log.format, &log.level.0, color, metrics.panics.clone())?;
-    Ok(())
+    Ok(telemetry::start_log(log.format, &log.level.0, color, metrics.panics.clone())?)
 }

@@ -86,7 +86,8 @@ impl Target {
             return Ok(Access::Online(Box::new(self.call.connect().await?)));
         }
         let settings = self.call.settings.load()?.settings;
-        start_log(&settings.log, &Metrics::new())?;
+        // A short run: no line waits for others.
+        drop(start_log(&settings.log, &Metrics::new())?);
         Ok(Access::Offline(Box::new(Offline::open(settings).await?)))
     }
 }

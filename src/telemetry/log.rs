@@ -7,6 +7,10 @@ use prometheus_client::metrics::counter::Counter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use self::lines::Lines;
+
+mod lines;
+
 /// Libraries that would otherwise fill the log; a filter that names one of them wins.
 const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,rustls=warn,tokio_postgres=warn,tonic=warn,tower=warn";
 
@@ -20,15 +24,26 @@ pub enum LogFormat {
 }
 
 /// Begins to log, once per process, and counts and logs panics from then on. `filter` is what `tracing` calls
-/// directives.
+/// directives. When the answer is dropped everything is written, and from then on each line at once.
 ///
 /// # Errors
 /// When the filter is malformed or a log was begun before.
-pub fn start_log(format: LogFormat, filter: &str, color: bool, panics: Counter) -> Result<(), LogError> {
-    tracing::subscriber::set_global_default(subscriber(format, filter, color, std::io::stderr)?)
+pub fn start_log(format: LogFormat, filter: &str, color: bool, panics: Counter) -> Result<Log, LogError> {
+    let lines = Lines::start(std::io::stderr()).map_err(|error| LogError(format!("no thread for the log: {error}")))?;
+    tracing::subscriber::set_global_default(subscriber(format, filter, color, lines.clone())?)
         .map_err(|_| LogError("the log was begun before".to_owned()))?;
     log_panics(panics);
-    Ok(())
+    Ok(Log(lines))
+}
+
+/// The log of this process; dropped at its end.
+#[must_use = "lines may wait a moment until it is dropped"]
+pub struct Log(Lines);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
 }
 
 /// Why there is no log.
