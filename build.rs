@@ -1,7 +1,7 @@
 //! Compiles `proto/` without protoc: messages, clients and servers, and the two descriptor sets that the program embeds.
 //!
-//! The servers are compiled apart, into `server/`: their lists answer with a page of items that are encoded already
-//! (`wire::page::RawPage`), while clients and tests see the declared messages.
+//! The servers are compiled apart, into `server/`: their reads answer with resources that are encoded already
+//! (`wire::page::RawPage` and `RawAnswer`), while clients and tests see the declared messages.
 //!
 //! `descriptor.bin` holds every file with its comments. `reflection.bin` leaves out the internal packages, because
 //! reflection serves it.
@@ -30,6 +30,14 @@ const RAW_PAGES: [&str; 5] = [
     ".modelward.v1.ListModelsByCapabilityResponse",
 ];
 
+/// Reads of one resource, which is the only field of their answers.
+const RAW_ANSWERS: [&str; 4] = [
+    ".modelward.v1.GetEndpointResponse",
+    ".modelward.v1.GetModelResponse",
+    ".modelward.v1.GetProviderResponse",
+    ".modelward.v1.PickEndpointResponse",
+];
+
 #[expect(clippy::disallowed_methods, reason = "Cargo tells a build script by its environment")]
 fn main() -> Result<(), Box<dyn Error>> {
     for input in ["build.rs", "proto", "migrations"] {
@@ -56,11 +64,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let servers = out.join("server");
     fs::create_dir_all(&servers)?;
-    RAW_PAGES
+    let pages = RAW_PAGES.map(|answer| (answer, "crate::wire::page::RawPage"));
+    let answers = RAW_ANSWERS.map(|answer| (answer, "crate::wire::page::RawAnswer"));
+    pages
         .into_iter()
-        .fold(tonic_prost_build::configure(), |builder, answer| {
-            builder.extern_path(answer, "crate::wire::page::RawPage")
-        })
+        .chain(answers)
+        .fold(tonic_prost_build::configure(), |builder, (answer, raw)| builder.extern_path(answer, raw))
         .extern_path(".modelward.v1", "crate::proto::v1")
         .build_client(false)
         .out_dir(servers)

@@ -8,6 +8,7 @@ use crate::domain::endpoint::input::EndpointInput;
 use crate::domain::endpoint::{Endpoint, plan};
 use crate::domain::{EndpointId, Mask, ProviderId, Result, Revision};
 use crate::routing;
+use crate::snapshot::Entry;
 
 impl Control {
     /// # Errors
@@ -80,9 +81,9 @@ impl Control {
     ///
     /// # Errors
     /// As [`routing::pick`].
-    pub fn pick_endpoint(&self, provider: ProviderId, exclude: &[EndpointId]) -> Result<Arc<Endpoint>> {
+    pub fn pick_endpoint(&self, provider: ProviderId, exclude: &[EndpointId]) -> Result<Arc<Entry<Endpoint>>> {
         let snapshot = self.snapshot().load();
         let picked = routing::pick(&snapshot, &self.board().load(), &self.parts.picker, provider, exclude)?;
-        Ok(Arc::clone(picked.value()))
+        Ok(Arc::clone(picked))
     }
 }

@@ -13,8 +13,9 @@ use crate::domain::{EndpointId, Result, View as _, Violations};
 use crate::proto::server::endpoint_service_server::EndpointService;
 use crate::proto::v1;
 use crate::snapshot::query::EndpointFilter;
+use crate::snapshot::{Board, Entry};
 use crate::wire;
-use crate::wire::page::{RawItem, RawPage};
+use crate::wire::page::{RawAnswer, RawItem, RawPage};
 
 /// How many endpoints a pick may leave out.
 const MAX_EXCLUDED: usize = 100;
@@ -23,6 +24,18 @@ impl Services {
     /// The endpoint with its health.
     fn show_endpoint(&self, endpoint: &Endpoint) -> v1::Endpoint {
         wire::endpoint::full(endpoint, self.control.board().load().health(endpoint.id).map(|entry| &***entry))
+    }
+}
+
+/// An endpoint: its kept configuration, its kept health.
+fn encoded(entry: &Entry<Endpoint>, board: &Board) -> RawItem {
+    let health = board.health(entry.id);
+    RawItem {
+        config: entry.wire_or(wire::endpoint::config_bytes).clone(),
+        status: health.map_or_else(
+            || wire::endpoint::status_bytes(None),
+            |health| health.wire_or(|health| wire::endpoint::status_bytes(Some(health))).clone(),
+        ),
     }
 }
 
@@ -44,14 +57,11 @@ impl EndpointService for Services {
         .await
     }
 
-    async fn get_endpoint(
-        &self,
-        request: Request<v1::GetEndpointRequest>,
-    ) -> Result<Response<v1::GetEndpointResponse>, Status> {
+    async fn get_endpoint(&self, request: Request<v1::GetEndpointRequest>) -> Result<Response<RawAnswer>, Status> {
         serve(request, async |_, message: v1::GetEndpointRequest| {
             let id: EndpointId = list::id("id", &message.id)?;
-            let endpoint = self.control.snapshot().load().live_endpoint(id)?;
-            Ok(v1::GetEndpointResponse { endpoint: Some(self.show_endpoint(&endpoint)) })
+            let snapshot = self.control.snapshot().load();
+            Ok(encoded(snapshot.live_endpoint_entry(id)?, &self.control.board().load()).into())
         })
         .await
     }
@@ -73,13 +83,7 @@ impl EndpointService for Services {
             let present = self.control.present(&board);
             list.answer(
                 |request, fits| snapshot.list_endpoints(&filter, present, request, fits),
-                |entry| {
-                    let config = entry.wire_or(wire::endpoint::config_bytes).clone();
-                    RawItem {
-                        config,
-                        status: wire::endpoint::status_bytes(board.health(entry.id).map(|entry| &***entry)),
-                    }
-                },
+                |entry| encoded(entry, &board),
             )
         })
         .await
@@ -151,10 +155,7 @@ impl EndpointService for Services {
         .await
     }
 
-    async fn pick_endpoint(
-        &self,
-        request: Request<v1::PickEndpointRequest>,
-    ) -> Result<Response<v1::PickEndpointResponse>, Status> {
+    async fn pick_endpoint(&self, request: Request<v1::PickEndpointRequest>) -> Result<Response<RawAnswer>, Status> {
         serve(request, async |_, message: v1::PickEndpointRequest| {
             let mut violations = Violations::default();
             let provider = wire::id::parse("provider_id", &message.provider_id, &mut violations);
@@ -168,8 +169,8 @@ impl EndpointService for Services {
                 .map(|(index, id): (usize, _)| wire::id::parse(&field(index), id, &mut violations))
                 .collect();
             violations.into_result()?;
-            let endpoint = self.control.pick_endpoint(provider, &excluded)?;
-            Ok(v1::PickEndpointResponse { endpoint: Some(self.show_endpoint(&endpoint)) })
+            let picked = self.control.pick_endpoint(provider, &excluded)?;
+            Ok(encoded(&picked, &self.control.board().load()).into())
         })
         .await
     }

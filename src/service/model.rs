@@ -15,7 +15,7 @@ use crate::proto::v1;
 use crate::snapshot::query::ModelFilter;
 use crate::snapshot::{Board, Entry};
 use crate::wire;
-use crate::wire::page::{RawItem, RawPage};
+use crate::wire::page::{RawAnswer, RawItem, RawPage};
 
 impl Services {
     /// The model with its availability and usage.
@@ -26,8 +26,8 @@ impl Services {
     }
 }
 
-/// A model of a list: its kept configuration, its status.
-fn listed(entry: &Entry<Model>, board: &Board) -> RawItem {
+/// A model: its kept configuration, its status.
+fn encoded(entry: &Entry<Model>, board: &Board) -> RawItem {
     let (tested, used) = (board.availability(entry.id), board.model_usage(entry.id));
     RawItem {
         config: entry.wire_or(wire::model::config_bytes).clone(),
@@ -60,11 +60,11 @@ impl ModelService for Services {
         .await
     }
 
-    async fn get_model(&self, request: Request<v1::GetModelRequest>) -> Result<Response<v1::GetModelResponse>, Status> {
+    async fn get_model(&self, request: Request<v1::GetModelRequest>) -> Result<Response<RawAnswer>, Status> {
         serve(request, async |_, message: v1::GetModelRequest| {
             let id: ModelId = list::id("id", &message.id)?;
-            let model = self.control.snapshot().load().live_model(id)?;
-            Ok(v1::GetModelResponse { model: Some(self.show_model(&model)) })
+            let snapshot = self.control.snapshot().load();
+            Ok(encoded(snapshot.live_model_entry(id)?, &self.control.board().load()).into())
         })
         .await
     }
@@ -96,7 +96,7 @@ impl ModelService for Services {
             let present = self.control.present(&board);
             list.answer(
                 |request, fits| snapshot.list_models(&filter, present, request, fits),
-                |entry| listed(entry, &board),
+                |entry| encoded(entry, &board),
             )
         })
         .await
@@ -120,7 +120,7 @@ impl ModelService for Services {
             let (snapshot, board) = (self.control.snapshot().load(), self.control.board().load());
             list.answer(
                 |request, fits| snapshot.list_models_by_capability(capability, min_score, request, fits),
-                |entry| listed(entry, &board),
+                |entry| encoded(entry, &board),
             )
         })
         .await

@@ -10,18 +10,27 @@ use crate::adapter;
 use crate::domain::mask::Presence;
 use crate::domain::provider::Provider;
 use crate::domain::provider::input::{FIXED, SETTABLE};
-use crate::domain::{Error, ProviderId, ResourceKind, Result, Role, View as _, Violations};
+use crate::domain::{Error, ProviderId, ResourceKind, Result, Role, Violations};
 use crate::proto::server::provider_service_server::ProviderService;
 use crate::proto::v1;
 use crate::snapshot::query::ProviderFilter;
+use crate::snapshot::{Board, Entry};
 use crate::wire;
 use crate::wire::enums::WireEnum as _;
-use crate::wire::page::{RawItem, RawPage};
+use crate::wire::page::{RawAnswer, RawItem, RawPage};
 
 impl Services {
     /// The provider with its status.
     fn show_provider(&self, provider: &Provider) -> v1::Provider {
         wire::provider::full(provider, self.control.board().load().sync(provider.id).map(|entry| &***entry))
+    }
+}
+
+/// A provider: its kept configuration, its status.
+fn encoded(entry: &Entry<Provider>, board: &Board) -> RawItem {
+    RawItem {
+        config: entry.wire_or(wire::provider::config_bytes).clone(),
+        status: wire::provider::status_bytes(board.sync(entry.id).map(|entry| &***entry)),
     }
 }
 
@@ -43,16 +52,13 @@ impl ProviderService for Services {
         .await
     }
 
-    async fn get_provider(
-        &self,
-        request: Request<v1::GetProviderRequest>,
-    ) -> Result<Response<v1::GetProviderResponse>, Status> {
+    async fn get_provider(&self, request: Request<v1::GetProviderRequest>) -> Result<Response<RawAnswer>, Status> {
         serve(request, async |_, message: v1::GetProviderRequest| {
             let id: ProviderId = list::id("id", &message.id)?;
             // A deleted one answers too: its times tell until when it can be brought back.
-            let provider = self.control.snapshot().load().provider(id);
-            let provider = provider.ok_or_else(|| Error::not_found(ResourceKind::Provider, id))?;
-            Ok(v1::GetProviderResponse { provider: Some(self.show_provider(&provider)) })
+            let snapshot = self.control.snapshot().load();
+            let provider = snapshot.provider_entry(id).ok_or_else(|| Error::not_found(ResourceKind::Provider, id))?;
+            Ok(encoded(provider, &self.control.board().load()).into())
         })
         .await
     }
@@ -71,16 +77,7 @@ impl ProviderService for Services {
             };
             violations.into_result()?;
             let (snapshot, board) = (self.control.snapshot().load(), self.control.board().load());
-            list.answer(
-                |request, fits| snapshot.list_providers(&filter, request, fits),
-                |entry| {
-                    let config = entry.wire_or(wire::provider::config_bytes).clone();
-                    RawItem {
-                        config,
-                        status: wire::provider::status_bytes(board.sync(entry.id).map(|entry| &***entry)),
-                    }
-                },
-            )
+            list.answer(|request, fits| snapshot.list_providers(&filter, request, fits), |entry| encoded(entry, &board))
         })
         .await
     }

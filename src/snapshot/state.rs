@@ -9,8 +9,10 @@ use super::models::ModelIndex;
 use super::providers::Providers;
 use super::sealed::{Sealed, SealedSecrets};
 use super::table::{Entries, Table};
+use crate::domain::change::ResourceKind;
 use crate::domain::credential::Credential;
 use crate::domain::endpoint::Endpoint;
+use crate::domain::error::{Error, Result};
 use crate::domain::id::{CredentialId, EndpointId, ModelId, ProviderId, TokenId};
 use crate::domain::keyring::Keyring;
 use crate::domain::model::{Model, ModelType};
@@ -66,6 +68,22 @@ impl Snapshot {
     #[must_use]
     pub fn token_entry(&self, id: TokenId) -> Option<&Arc<Entry<Token>>> {
         self.tokens.get(&id)
+    }
+
+    /// The endpoint that ordinary calls see.
+    ///
+    /// # Errors
+    /// As [`View::live_endpoint`].
+    pub fn live_endpoint_entry(&self, id: EndpointId) -> Result<&Arc<Entry<Endpoint>>> {
+        self.endpoints.live().get(&id).ok_or_else(|| Error::not_found(ResourceKind::Endpoint, id))
+    }
+
+    /// The model that ordinary calls see.
+    ///
+    /// # Errors
+    /// As [`View::live_model`].
+    pub fn live_model_entry(&self, id: ModelId) -> Result<&Arc<Entry<Model>>> {
+        self.models.live().get(&id).ok_or_else(|| Error::not_found(ResourceKind::Model, id))
     }
 
     /// Whether the provider exists and is not deleted.

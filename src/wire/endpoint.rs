@@ -1,5 +1,7 @@
 //! Endpoints.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use prost::Message as _;
 
@@ -104,6 +106,11 @@ pub fn status(status: Option<&EndpointHealth>) -> Message {
 
 #[must_use]
 pub fn status_bytes(health: Option<&EndpointHealth>) -> Bytes {
+    /// Of an endpoint that was never probed.
+    static UNKNOWN: LazyLock<Bytes> = LazyLock::new(|| status(None).encode_to_vec().into());
+    if health.is_none() {
+        return UNKNOWN.clone();
+    }
     status(health).encode_to_vec().into()
 }
 

@@ -1,6 +1,7 @@
 //! Models.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -153,6 +154,11 @@ pub fn status(available: Option<&Availability>, used: Option<&ModelUsage>) -> Me
 
 #[must_use]
 pub fn status_bytes(available: Option<&Availability>, used: Option<&ModelUsage>) -> Bytes {
+    /// Of a model that was never tested or used.
+    static UNKNOWN: LazyLock<Bytes> = LazyLock::new(|| status(None, None).encode_to_vec().into());
+    if available.is_none() && used.is_none() {
+        return UNKNOWN.clone();
+    }
     status(available, used).encode_to_vec().into()
 }
 

@@ -1,7 +1,8 @@
-//! Pages of lists: put together from encodings that are kept, and the tokens that name where the next one begins.
+//! Answers put together from encodings that are kept: pages of lists, single resources, and the tokens that name where
+//! the next page begins.
 
 mod raw;
 mod token;
 
-pub use raw::{RawItem, RawPage};
+pub use raw::{RawAnswer, RawItem, RawPage};
 pub use token::{FilterHash, filter_hash, read, write};

@@ -20,6 +20,19 @@ pub struct RawPage {
     pub revision: i64,
 }
 
+/// The answer of a read whose resource is encoded already: `GetModelResponse` and its like have but one field.
+#[derive(Clone, PartialEq, Message)]
+pub struct RawAnswer {
+    #[prost(message, optional, tag = "1")]
+    pub item: Option<RawItem>,
+}
+
+impl From<RawItem> for RawAnswer {
+    fn from(item: RawItem) -> Self {
+        Self { item: Some(item) }
+    }
+}
+
 /// One resource: the encodings of its configuration and of its status, which one after the other are the encoding of
 /// the whole.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -90,6 +103,13 @@ mod tests {
             let bytes = page.encode_to_vec();
             prop_assert_eq!(bytes.len(), page.encoded_len());
             prop_assert_eq!(v1::ListModelsResponse::decode(&*bytes).unwrap(), expected);
+        }
+
+        #[test]
+        fn a_single_model_decodes_as_the_declared_answer(found in arbitrary::model()) {
+            let item = RawItem { config: model::config_bytes(&found), status: model::status_bytes(None, None) };
+            let answer = v1::GetModelResponse::decode(&*RawAnswer::from(item).encode_to_vec()).unwrap();
+            prop_assert_eq!(answer.model, Some(model::full(&found, None, None)));
         }
 
         #[test]
