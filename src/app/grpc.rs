@@ -132,7 +132,6 @@ fn gate(parts: &Parts, settings: &Settings, in_flight: InFlight) -> gate::Config
     gate::Config {
         authenticator: parts.authenticator.clone(),
         snapshot: parts.snapshot.clone(),
-        ids: Arc::clone(&parts.ids),
         reflection: match settings.server.reflection {
             Reflection::Off => None,
             Reflection::Open => Some(Access::Open),

@@ -15,12 +15,13 @@ pub async fn serve<M, R, F>(
 where
     F: Future<Output = Result<R>>,
 {
+    let (_, mut extensions, message) = request.into_parts();
     // Without a context the gate was not passed, which no caller can bring about.
-    let Some(call) = request.extensions().get::<CallContext>().cloned() else {
+    let Some(call) = extensions.remove::<CallContext>() else {
         return Err(status(Error::internal(), ""));
     };
     let trace_id = call.trace_id.clone();
-    match handler(call, request.into_inner()).await {
+    match handler(call, message).await {
         Ok(answer) => Ok(Response::new(answer)),
         Err(error) => Err(status(error, &trace_id)),
     }

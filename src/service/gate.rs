@@ -22,7 +22,7 @@ use super::metadata::{self, REQUEST_ID, REVISION};
 use super::status::status;
 use crate::auth::table::{self, Rpc};
 use crate::auth::{Access, Authenticator};
-use crate::domain::{CallContext, Error, IdSource, Result, Revision};
+use crate::domain::{CallContext, Caller, Error, Result, Revision};
 use crate::snapshot::SnapshotHandle;
 
 /// How long a call without a deadline waits for its minimum revision.
@@ -48,7 +48,6 @@ pub type Observer = Arc<dyn Fn(&Ended) + Send + Sync>;
 pub struct Config {
     pub authenticator: Authenticator,
     pub snapshot: SnapshotHandle,
-    pub ids: Arc<dyn IdSource>,
     /// What reflection asks of its callers; `None`: it is switched off.
     pub reflection: Option<Access>,
     /// Longest request message, in bytes.
@@ -118,15 +117,15 @@ struct Call {
     path: String,
     rpc: Option<Rpc>,
     peer: Option<std::net::SocketAddr>,
-    actor: Option<String>,
+    caller: Option<Arc<Caller>>,
 }
 
 impl Call {
     fn new(config: Arc<Config>, request: &Request<Body>) -> Self {
         let path = request.uri().path().to_owned();
         let rpc = table::find(&path, config.reflection);
-        let trace_id = metadata::trace_id(request.headers()).unwrap_or_else(|| config.ids.next().to_string());
-        Self { config, started: Instant::now(), trace_id, path, rpc, peer: peer(request), actor: None }
+        let trace_id = metadata::trace_id(request.headers()).unwrap_or_else(metadata::new_trace_id);
+        Self { config, started: Instant::now(), trace_id, path, rpc, peer: peer(request), caller: None }
     }
 
     async fn run<S>(mut self, inner: S, request: Request<Body>) -> std::result::Result<Response<Body>, S::Error>
@@ -159,11 +158,11 @@ impl Call {
         let rpc = self.rpc.ok_or_else(|| Error::UnknownMethod { method: format!("{:.200}", self.path) })?;
         let deadline = metadata::deadline(request.headers()).map(|limit| limit.saturating_sub(EARLIER));
         if let Access::Role(role) = rpc.access {
-            let caller = self.config.authenticator.identify(metadata::authorization(request.headers())?)?;
-            self.actor = Some(caller.name.clone());
+            let caller = Arc::new(self.config.authenticator.identify(metadata::authorization(request.headers())?)?);
+            self.caller = Some(Arc::clone(&caller));
             caller.require(role)?;
             let context = CallContext {
-                caller: Arc::new(caller),
+                caller,
                 rpc: rpc.name,
                 trace_id: self.trace_id.clone(),
                 peer_address: self.peer.map(|peer| peer.ip()),
@@ -214,7 +213,9 @@ impl Call {
     }
 
     fn stamp(&self, headers: &mut HeaderMap) {
-        if let Ok(value) = HeaderValue::from_str(&self.trace_id) {
+        if let Ok(mut value) = HeaderValue::from_str(&self.trace_id) {
+            // No call's id comes again: it is not worth a place in the connection's table of headers.
+            value.set_sensitive(true);
             headers.insert(REQUEST_ID, value);
         }
         if metadata::code(headers) == Code::Ok {
@@ -227,7 +228,7 @@ impl Call {
         let rpc = self.rpc.map_or("unknown", |rpc| rpc.name);
         let duration = self.started.elapsed();
         let duration_ms = duration.as_secs_f64() * 1e3;
-        let actor = self.actor.as_deref().unwrap_or("-");
+        let actor = self.caller.as_ref().map_or("-", |caller| caller.name.as_str());
         let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
         let (grpc_code, request_id) = (metadata::code_name(code), self.trace_id.as_str());
         if panicked {

@@ -24,6 +24,11 @@ pub fn trace_id(headers: &HeaderMap) -> Option<String> {
     plain.then(|| text.to_owned())
 }
 
+/// An id for a call that brings none. It names no resource and guards nothing: it need not be hard to guess.
+pub fn new_trace_id() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
 /// # Errors
 /// [`Error::Unauthenticated`] for a header that is not text.
 pub fn authorization(headers: &HeaderMap) -> Result<Option<&str>> {
