@@ -3,6 +3,7 @@
 use anyhow::bail;
 
 mod accounts;
+mod memory;
 mod pages;
 mod probes;
 mod reads;
@@ -13,12 +14,13 @@ mod writes;
 
 type Case = fn() -> anyhow::Result<()>;
 
-const CASES: [(&str, Case); 8] = [
+const CASES: [(&str, Case); 9] = [
     ("reads", reads::run),
     ("pages", pages::run),
     ("writes", writes::run),
     ("visibility", visibility::run),
     ("sizes", sizes::run),
+    ("memory", memory::run),
     ("accounts", accounts::run),
     ("sync", sync::run),
     ("probes", probes::run),

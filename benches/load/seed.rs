@@ -22,12 +22,19 @@ const MODEL: &str = "id, provider_id, revision, create_time, update_time, create
     output_per_1k_nanos, capabilities, recommended_uses, default_parameters, is_active, status, source, \
     pinned_fields, field_sources, is_default";
 
+const CREDENTIAL: &str = "id, provider_id, revision, create_time, update_time, created_by, updated_by, labels, alias, \
+    description, hint, fingerprint, secret_version, allowed_hosts, allowed_hosts_explicit, expire_time, quota_limit, \
+    quota_unit, quota_period, is_active, revoke_time, rotate_time, previous_secret_expire_time";
+const SECRET: &str = "credential_id, version, master_key_id, wrapped_key, ciphertext, create_time, expire_time, \
+    status_revision";
+
 /// What the ids of the copies begin with.
 #[derive(Clone, Copy)]
 pub enum Kind {
     Provider = 1,
     Endpoint = 2,
     Model = 3,
+    Credential = 4,
 }
 
 /// The id of the copy with this number.
@@ -39,6 +46,7 @@ pub fn id(kind: Kind, number: usize) -> String {
 pub struct Template {
     pub provider: String,
     pub endpoint: String,
+    pub credential: String,
     pub model: String,
 }
 
@@ -52,9 +60,16 @@ impl Template {
             v1::CreateEndpointRequest { endpoint: Some(endpoint(&provider, "main", base_url)), ..Default::default() };
         let made: v1::CreateEndpointResponse = server.ask("EndpointService/CreateEndpoint", &request)?;
         let endpoint = made.endpoint.unwrap_or_default().id;
+        let secret =
+            Some(v1::CredentialSecret { api_key: Some("sk-0123456789abcdef".to_owned()), ..Default::default() });
+        let (provider_id, alias) = (Some(provider.clone()), Some("main".to_owned()));
+        let credential = Some(v1::Credential { provider_id, alias, secret, ..Default::default() });
+        let request = v1::CreateCredentialRequest { credential, ..Default::default() };
+        let made: v1::CreateCredentialResponse = server.ask("CredentialService/CreateCredential", &request)?;
+        let credential = made.credential.unwrap_or_default().id;
         let request = v1::CreateModelRequest { model: Some(model(&provider, "template")), ..Default::default() };
         let made: v1::CreateModelResponse = server.ask("ModelService/CreateModel", &request)?;
-        Ok(Self { provider, endpoint, model: made.model.unwrap_or_default().id })
+        Ok(Self { provider, endpoint, credential, model: made.model.unwrap_or_default().id })
     }
 
     /// Copies it while no server runs: `models`, shared out among as many providers as they need.
@@ -65,7 +80,7 @@ impl Template {
         home.sql(&sql.copy(
             "models",
             MODEL,
-            &self.model,
+            ("id", &self.model),
             models,
             &[
                 ("id", sql.id(Kind::Model, "i")),
@@ -81,6 +96,31 @@ impl Template {
         self.copy_rows(home, endpoints, 10)
     }
 
+    /// Copies it while no server runs: credentials, ten to a provider. Their secrets are sealed for another credential
+    /// and do not open; they take the same room.
+    pub fn copy_credentials(&self, home: &Home, credentials: usize) -> anyhow::Result<()> {
+        let sql = Sql(home.engine());
+        self.copy_providers(home, credentials.div_ceil(10))?;
+        home.sql(&sql.copy(
+            "credentials",
+            CREDENTIAL,
+            ("id", &self.credential),
+            credentials,
+            &[
+                ("id", sql.id(Kind::Credential, "i")),
+                ("provider_id", sql.id(Kind::Provider, "i / 10")),
+                ("alias", "'credential ' || i".to_owned()),
+            ],
+        ))?;
+        home.sql(&sql.copy(
+            "credential_secrets",
+            SECRET,
+            ("credential_id", &self.credential),
+            credentials,
+            &[("credential_id", sql.id(Kind::Credential, "i"))],
+        ))
+    }
+
     fn copy_providers(&self, home: &Home, providers: usize) -> anyhow::Result<()> {
         self.copy_rows(home, providers, 1)
     }
@@ -91,7 +131,7 @@ impl Template {
         home.sql(&sql.copy(
             "providers",
             PROVIDER,
-            &self.provider,
+            ("id", &self.provider),
             providers,
             &[
                 ("id", sql.id(Kind::Provider, "i")),
@@ -102,7 +142,7 @@ impl Template {
         home.sql(&sql.copy(
             "endpoints",
             ENDPOINT,
-            &self.endpoint,
+            ("id", &self.endpoint),
             endpoints,
             &[
                 ("id", sql.id(Kind::Endpoint, "i")),
@@ -128,8 +168,15 @@ impl Sql {
         }
     }
 
-    /// Copies one row `count` times, numbered by `i`, with other values in some columns.
-    fn copy(&self, table: &str, columns: &str, row: &str, count: usize, other: &[(&str, String)]) -> String {
+    /// Copies the row with this key `count` times, numbered by `i`, with other values in some columns.
+    fn copy(
+        &self,
+        table: &str,
+        columns: &str,
+        (key, row): (&str, &str),
+        count: usize,
+        other: &[(&str, String)],
+    ) -> String {
         if count == 0 {
             return String::new();
         }
@@ -144,7 +191,7 @@ impl Sql {
         };
         format!(
             "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count}) \
-             INSERT INTO {table} ({columns}) SELECT {} FROM n, {table} AS t WHERE t.id = {row}",
+             INSERT INTO {table} ({columns}) SELECT {} FROM n, {table} AS t WHERE t.{key} = {row}",
             values.join(", ")
         )
     }
