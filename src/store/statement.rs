@@ -18,10 +18,15 @@ use super::error::Result;
 use super::schema::sql_types::{Id, Ts};
 use super::value::{DbId, Instant};
 
+mod row;
+
+pub(super) use row::{Bind, Frame, Row, row};
+
 /// How many values a statement may carry: SQLite allows 32,766, PostgreSQL 65,535.
 const MAX_BINDS: usize = 32_000;
-/// Statements of up to this many rows are worth a place among the prepared ones.
-const MAX_CACHED_ROWS: usize = 4;
+/// Statements of up to this many rows are worth a place among the prepared ones: batches of every size up to it come
+/// again and again.
+const MAX_CACHED_ROWS: usize = 32;
 
 /// What an insert does when its key exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,57 +38,6 @@ pub(super) enum Existing {
     /// The row stays as it is.
     Keep,
 }
-
-/// A row that can be written: declared by [`row!`].
-pub(super) trait Row: Send + 'static {
-    const TABLE: &'static str;
-    const KEY: &'static [&'static str];
-    const COLUMNS: &'static [&'static str];
-}
-
-/// Binds a row's values, in the order of its columns.
-pub(super) trait Bind<DB: Backend>: Row {
-    fn bind<'b>(&'b self, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>;
-}
-
-/// Declares the struct of a table's row with the columns that are read and written.
-macro_rules! row {
-    ($(#[$meta:meta])* $name:ident in $table:ident ($($key:ident),+) { $($column:ident: $type:ty,)+ }) => {
-        $(#[$meta])*
-        #[derive(diesel::Queryable, diesel::Selectable)]
-        #[diesel(table_name = $crate::store::schema::$table)]
-        pub(in $crate::store) struct $name { $(pub(in $crate::store) $column: $type,)+ }
-
-        impl $crate::store::statement::Row for $name {
-            const TABLE: &'static str = stringify!($table);
-            const KEY: &'static [&'static str] = &[$(stringify!($key)),+];
-            const COLUMNS: &'static [&'static str] = &[$(stringify!($column)),+];
-        }
-        $crate::store::statement::row!(@bind diesel::pg::Pg, $name in $table { $($column: $type,)+ });
-        $crate::store::statement::row!(@bind diesel::sqlite::Sqlite, $name in $table { $($column: $type,)+ });
-    };
-    (@bind $db:ty, $name:ident in $table:ident { $($column:ident: $type:ty,)+ }) => {
-        impl $crate::store::statement::Bind<$db> for $name {
-            fn bind<'b>(
-                &'b self,
-                out: &mut diesel::query_builder::AstPass<'_, 'b, $db>,
-            ) -> diesel::result::QueryResult<()> {
-                let mut first = true;
-                $(
-                    if !std::mem::take(&mut first) {
-                        out.push_sql(", ");
-                    }
-                    out.push_bind_param::<
-                        diesel::dsl::SqlTypeOf<$crate::store::schema::$table::$column>,
-                        $type,
-                    >(&self.$column)?;
-                )+
-                Ok(())
-            }
-        }
-    };
-}
-pub(super) use row;
 
 /// `INSERT … VALUES (…), (…) ON CONFLICT …`.
 struct Insert<R> {
@@ -99,24 +53,19 @@ impl<R: Row> Insert<R> {
         if self.rows.len() > MAX_CACHED_ROWS {
             out.unsafe_to_cache_prepared();
         }
-        out.push_sql(&format!("INSERT INTO {} ({}) VALUES (", R::TABLE, R::COLUMNS.join(", ")));
+        let frame = R::frame();
+        out.push_sql(&frame.head);
         for (index, row) in self.rows.iter().enumerate() {
             if index > 0 {
                 out.push_sql("), (");
             }
             row.bind(&mut out)?;
         }
-        out.push_sql(")");
-        let key = R::KEY.join(", ");
-        match self.existing {
-            Existing::Refuse => {}
-            Existing::Keep => out.push_sql(&format!(" ON CONFLICT ({key}) DO NOTHING")),
-            Existing::Replace => {
-                let others = R::COLUMNS.iter().filter(|column| !R::KEY.contains(column));
-                let set: Vec<_> = others.map(|column| format!("{column} = excluded.{column}")).collect();
-                out.push_sql(&format!(" ON CONFLICT ({key}) DO UPDATE SET {}", set.join(", ")));
-            }
-        }
+        out.push_sql(match self.existing {
+            Existing::Refuse => ")",
+            Existing::Keep => &frame.keep,
+            Existing::Replace => &frame.replace,
+        });
         Ok(())
     }
 }
@@ -217,8 +166,29 @@ impl QueryFragment<Sqlite> for Parts {
     }
 }
 
-trait OnBoth: QueryFragment<Pg> + QueryFragment<Sqlite> + Send {}
-impl<T: QueryFragment<Pg> + QueryFragment<Sqlite> + Send> OnBoth for T {}
+trait OnBoth: QueryFragment<Pg> + QueryFragment<Sqlite> + Send {
+    /// The same as statements of one row each.
+    fn singly(self: Box<Self>) -> Vec<Statement>;
+}
+
+impl<R: Bind<Pg> + Bind<Sqlite>> OnBoth for Insert<R> {
+    fn singly(self: Box<Self>) -> Vec<Statement> {
+        let existing = self.existing;
+        self.rows.into_iter().map(|row| Statement(Box::new(Self { rows: vec![row], existing }))).collect()
+    }
+}
+
+impl OnBoth for ByIds {
+    fn singly(self: Box<Self>) -> Vec<Statement> {
+        vec![Statement(self)]
+    }
+}
+
+impl OnBoth for Parts {
+    fn singly(self: Box<Self>) -> Vec<Statement> {
+        vec![Statement(self)]
+    }
+}
 
 /// One statement for either engine.
 pub(super) struct Statement(Box<dyn OnBoth>);
@@ -274,6 +244,9 @@ pub(super) fn by_ids(list: &mut Vec<Statement>, before: &str, ids: &[DbId]) {
 
 /// Runs the statements of a transaction in order; answers how many rows each one touched. After an error SQLite's
 /// transaction ends here: its connection would keep the file locked until somebody writes again.
+///
+/// To SQLite rows go one by one: a prepared statement that is run again costs less than preparing one for all rows,
+/// and needs no journal of its own to be undone half-way.
 pub(super) async fn run(conn: Conn<'_>, list: Vec<Statement>) -> Result<Vec<usize>> {
     let mut touched = Vec::with_capacity(list.len());
     match conn {
@@ -286,7 +259,9 @@ pub(super) async fn run(conn: Conn<'_>, list: Vec<Statement>) -> Result<Vec<usiz
         Conn::Lite(conn) => Ok(conn
             .spawn_blocking(move |conn| {
                 for statement in list {
-                    let rows = diesel::RunQueryDsl::execute(statement, conn);
+                    let single = statement.0.singly().into_iter();
+                    let rows: diesel::QueryResult<usize> =
+                        single.map(|statement| diesel::RunQueryDsl::execute(statement, conn)).sum();
                     // The error itself may have ended it.
                     touched.push(rows.inspect_err(|_| drop(conn.batch_execute("ROLLBACK")))?);
                 }
