@@ -33,7 +33,8 @@ mod socket;
 pub use offline::Offline;
 pub use parts::{Parts, open_store};
 
-/// How long no call must have run before connections are cut that do not close by themselves.
+/// How long no call must have run and nothing must have moved before connections are cut that do not close by
+/// themselves.
 const QUIET: Duration = Duration::from_secs(3);
 
 /// A server that runs.
@@ -135,13 +136,15 @@ impl App {
     }
 }
 
-/// Ends when no call has run for a while: long enough for the last answers to reach their clients.
+/// Ends when no call has run for a while and no client has sent or taken anything: long enough for the last answers to
+/// reach their clients. Calls that only wait for a client hold nothing up.
 async fn quiet(in_flight: &InFlight) {
-    let mut since = Instant::now();
+    let (mut since, mut moved) = (Instant::now(), in_flight.moved());
     while since.elapsed() < QUIET {
         sleep(Duration::from_millis(50)).await;
-        if in_flight.count() > 0 {
-            since = Instant::now();
+        let now = in_flight.moved();
+        if in_flight.running() > 0 || now != moved {
+            (since, moved) = (Instant::now(), now);
         }
     }
 }

@@ -1,5 +1,4 @@
-//! What every gRPC client and every operator may expect: health, reflection, compression, limits, deadlines, TLS,
-//! a graceful end.
+//! What every gRPC client and every operator may expect: health, reflection, compression, limits, deadlines, TLS.
 
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ use crate::support::dynamic::{self, RawCodec};
 use crate::support::resources::{endpoint, provider};
 use crate::support::server::Bearer;
 use crate::support::vendor::{Mode, Vendor};
-use crate::support::{Engine, Refusal, Refused as _, Server, eventually};
+use crate::support::{Engine, Refusal, Refused as _, Server};
 
 const GET: &str = "modelward.v1.ProviderService/GetProvider";
 
@@ -246,48 +245,4 @@ async fn tls_is_served_from_files() {
     dynamic::call(&channel, "modelward.v1.ProviderService/ListProviders", token, Bytes::new()).await.unwrap();
     let plain = HealthClient::new(server.new_channel()).check(health("")).await;
     assert!(plain.is_err(), "nothing is served in the clear");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stopping_turns_health_finishes_calls_and_closes_the_port() {
-    let server = Server::start_with(Engine::Sqlite, |settings| {
-        settings.shutdown.lame_duck = Duration::from_millis(500);
-    })
-    .await;
-    let vendor = Vendor::start().await;
-    let there = server.admin().add_provider("p", ProviderKind::Vllm).await;
-    let there = server.admin().add_endpoint(endpoint(&there.id, "e", &vendor.url())).await;
-    let mut watched = HealthClient::new(server.new_channel()).watch(health("")).await.unwrap().into_inner();
-    assert_eq!(watched.next().await.unwrap().unwrap().status(), ServingStatus::Serving);
-
-    vendor.set_mode(Mode::Slow(Duration::from_secs(2)));
-    let mut client = server.endpoints();
-    let call =
-        tokio::spawn(
-            async move { client.check_endpoint_health(v1::CheckEndpointHealthRequest { id: there.id }).await },
-        );
-    eventually("the call is on its way", || async { (!vendor.seen().is_empty()).then_some(()) }).await;
-    let address = server.address();
-    let began = tokio::time::Instant::now();
-    let stopping = tokio::spawn(server.stop());
-    assert_eq!(watched.next().await.unwrap().unwrap().status(), ServingStatus::NotServing);
-    drop(watched);
-    call.await.unwrap().expect("a call that had begun is finished");
-    stopping.await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
-    assert!(tokio::net::TcpStream::connect(address).await.is_err());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_reads_nothing_does_not_keep_the_server_from_stopping() {
-    let server = Server::start_with(Engine::Sqlite, |settings| {
-        settings.shutdown.hard_limit = Duration::from_secs(3);
-    })
-    .await;
-    let _idle = tokio::net::TcpStream::connect(server.address()).await.unwrap();
-    let watched = HealthClient::new(server.new_channel()).watch(health("")).await.unwrap();
-    let began = tokio::time::Instant::now();
-    server.stop().await;
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    drop(watched);
 }

@@ -132,7 +132,7 @@ impl Call {
     where
         S: Service<Request<Body>, Response = Response<Body>>,
     {
-        let in_flight = self.config.in_flight.enter();
+        let (in_flight, request) = self.config.in_flight.enter(request);
         let outcome = AssertUnwindSafe(self.pass(inner, request)).catch_unwind().await;
         let panicked = outcome.is_err();
         let mut response = match outcome {
@@ -143,7 +143,7 @@ impl Call {
         };
         self.stamp(response.headers_mut());
         self.record(response.headers(), panicked);
-        Ok(response.map(|body| in_flight.until_the_end_of(body)))
+        Ok(response.map(|body| in_flight.answer(body)))
     }
 
     /// Everything that can refuse the call, and the call itself.

@@ -139,6 +139,11 @@ impl Process {
         self.poll("end", |process| process.child.try_wait().unwrap())
     }
 
+    /// Whether it has ended by now.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits until it is frozen: by [`stop`](Self::stop), or at a fail point.
     pub fn wait_until_stopped(&mut self) {
         self.poll("be stopped", |process| process.is_stopped().then_some(()));
