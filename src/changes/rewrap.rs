@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::statuses::Statuses;
@@ -19,6 +19,8 @@ use crate::store::{Store, StoreError};
 
 /// How often it looks without being asked.
 pub const PERIOD: Duration = Duration::from_mins(1);
+/// A round that takes longer begins anew where it is: a database that is lost may never say so.
+const ROUND: Duration = Duration::from_mins(10);
 /// How many data keys are wrapped in one transaction.
 const BATCH: i64 = 100;
 
@@ -40,10 +42,11 @@ impl Rewrapper {
         loop {
             let active = self.snapshot.load().keyring().active_key_id.clone();
             if done_for.as_ref() != Some(&active) {
-                match self.round(&active, &stop).await {
-                    Ok(true) => done_for = Some(active),
-                    Ok(false) => {}
-                    Err(error) => tracing::warn!(
+                match timeout(ROUND, self.round(&active, &stop)).await {
+                    Ok(Ok(true)) => done_for = Some(active),
+                    Ok(Ok(false)) => {}
+                    Err(_) => tracing::warn!("wrapping keys anew took too long; it goes on"),
+                    Ok(Err(error)) => tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "wrapping keys anew was interrupted; it goes on"
                     ),

@@ -105,6 +105,7 @@ impl Statuses {
         let contact = self.tail.contact();
         // Also a load from before this loop began makes what was read at the start void.
         let mut loads = 0;
+        let mut away = false;
         let mut hints = self.store.notifications();
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -116,9 +117,15 @@ impl Statuses {
             }
             let now = contact.borrow().loads;
             // The tail tells when the database does not answer; here the next round is the retry.
-            if let Ok(batch) = self.read_on(now != loads).await {
-                loads = now;
-                self.rewrap(&batch);
+            match self.read_on(now != loads).await {
+                Ok(batch) => {
+                    loads = now;
+                    self.rewrap(&batch);
+                    if std::mem::take(&mut away) {
+                        hints.renew();
+                    }
+                }
+                Err(_) => away = true,
             }
         }
     }

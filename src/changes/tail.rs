@@ -134,6 +134,7 @@ impl Follower {
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let was_away = !self.contact.borrow().connected;
             tokio::select! {
                 () = stop.cancelled() => return,
                 input = self.inputs.recv() => match input {
@@ -142,6 +143,9 @@ impl Follower {
                 },
                 hint = hints.recv() => if hint != Hint::Status { self.catch_up().await },
                 _ = poll.tick() => self.catch_up().await,
+            }
+            if was_away && self.contact.borrow().connected {
+                hints.renew();
             }
         }
     }

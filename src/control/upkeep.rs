@@ -36,11 +36,13 @@ impl Control {
                     () = stop.cancelled() => return,
                     _ = tick.tick() => {}
                 }
-                if let Err(error) = control.retain().await {
-                    tracing::warn!(
+                match timeout(RETENTION, control.retain()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "old data could not be removed; the next round tries again"
-                    );
+                    ),
+                    Err(_) => tracing::warn!("a round of retention took too long; the next one tries again"),
                 }
                 // What came after the last round may belong to a change that is still to be applied here.
                 let seen = control.board().seen();

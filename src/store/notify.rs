@@ -8,8 +8,9 @@ use std::time::Duration;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::time::timeout;
 
-use super::error::Result;
+use super::error::{Result, StoreError};
 use super::{Backing, Store};
 
 /// What may have changed.
@@ -22,6 +23,8 @@ pub enum Hint {
 }
 
 const LISTEN: &str = "LISTEN modelward_changes; LISTEN modelward_status";
+/// A database that takes longer to listen counts as lost: a frozen one still acknowledges TCP.
+const LIMIT: Duration = Duration::from_secs(5);
 /// Between attempts to connect.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -53,7 +56,8 @@ fn listen(store: Store, pause: Duration) -> BoxFuture<'static, Result<Option<Box
         tokio::time::sleep(pause).await;
         let mut conn = store.own_connection().await?;
         if let Some(conn) = &mut conn {
-            conn.batch_execute(LISTEN).await?;
+            let late = |_| StoreError::unavailable("it did not listen in time");
+            timeout(LIMIT, conn.batch_execute(LISTEN)).await.map_err(late)??;
         }
         Ok(conn)
     }
@@ -86,6 +90,13 @@ impl Notifications {
                     None => self.reconnect(),
                 },
             }
+        }
+    }
+
+    /// Listens on a new connection: the one before an outage may be dead without anybody having been told.
+    pub fn renew(&mut self) {
+        if !matches!(self.state, State::Silent) {
+            self.state = State::Connecting(listen(self.store.clone(), Duration::ZERO));
         }
     }
 

@@ -12,7 +12,7 @@ use tokio::task::block_in_place;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use self::load::{Attempt, Load, Outcome};
-use super::effort;
+use super::{effort, report};
 use crate::support::database::Database;
 use crate::support::postgres::Cluster;
 use crate::support::proxy::{Direction, Fault, Proxy};
@@ -91,6 +91,7 @@ async fn outage<H>(stand: &Stand, begin: impl FnOnce() -> H, end: impl FnOnce(H)
     eventually("all writes work again", || async { load.all(works).then_some(()) }).await;
 
     let (attempts, reads) = load.stop().await;
+    hears_of_changes(stand).await;
     let mine: Vec<_> = attempts.iter().filter(|attempt| attempt.is_mine).collect();
     let first = |writer| mine.iter().find(|attempt| attempt.writer == writer && works(attempt)).unwrap().ended - healed;
     let back = (0..load::WRITERS).map(first).max().unwrap();
@@ -103,12 +104,28 @@ async fn outage<H>(stand: &Stand, begin: impl FnOnce() -> H, end: impl FnOnce(H)
     assert!(slowest < FAILS + NOISE, "a write failed after {slowest:?}");
     check_answers(&attempts, &block_in_place(&stand.names));
     let count = |outcome| attempts.iter().filter(|attempt| attempt.outcome == outcome).count();
-    println!(
+    report(&format!(
         "{} stored, {} refused, {} open; {reads} reads; the slowest failure {slowest:?}; works again after {back:?}",
         count(Outcome::Stored),
         count(Outcome::Refused),
         count(Outcome::Open),
-    );
+    ));
+}
+
+/// Changes made beside come at once again, not with the next look at the log, a second later.
+async fn hears_of_changes(stand: &Stand) {
+    const CHANGES: u32 = 8;
+    let began = Instant::now();
+    for number in 0..CHANGES {
+        let made = stand.beside.admin().add_provider(&format!("beside{number}"), ProviderKind::Ollama).await;
+        eventually("it is shown", || async {
+            let get = v1::GetProviderRequest { id: made.id.clone() };
+            stand.server.providers().get_provider(get).await.ok()
+        })
+        .await;
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(1) * CHANGES / 2, "{CHANGES} changes were shown after {took:?}");
 }
 
 /// What was acknowledged is there, and what was refused is not.

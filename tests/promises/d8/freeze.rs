@@ -6,6 +6,7 @@ use modelward::failpoint::VARIABLE;
 use modelward::proto::v1::ProviderKind;
 use tempfile::TempDir;
 
+use super::super::report;
 use super::load::{Outcome, outcome};
 use super::{FAILS, NOISE, WORKS, listed};
 use crate::support::database::Database;
@@ -45,7 +46,7 @@ async fn frozen_at(point: &str) {
         refused += 1;
     }
     let stopped = began.elapsed();
-    println!("{point}: the other replica was stopped for {stopped:?}, {refused} writes were refused");
+    report(&format!("{point}: the other replica was stopped for {stopped:?}, {refused} writes were refused"));
     assert!(stopped < OTHERS, "{stopped:?}");
 
     frozen.cont();
