@@ -21,6 +21,8 @@ use crate::store::{Store, StoreError};
 pub const PERIOD: Duration = Duration::from_mins(1);
 /// A round that takes longer begins anew where it is: a database that is lost may never say so.
 const ROUND: Duration = Duration::from_mins(10);
+/// How soon it goes on after the database has failed.
+const RETRY: Duration = Duration::from_secs(1);
 /// How many data keys are wrapped in one transaction.
 const BATCH: i64 = 100;
 
@@ -46,10 +48,13 @@ impl Rewrapper {
                     Ok(Ok(true)) => done_for = Some(active),
                     Ok(Ok(false)) => {}
                     Err(_) => tracing::warn!("wrapping keys anew took too long; it goes on"),
-                    Ok(Err(error)) => tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "wrapping keys anew was interrupted; it goes on"
-                    ),
+                    Ok(Err(error)) => {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "wrapping keys anew was interrupted; it goes on"
+                        );
+                        period.reset_after(RETRY);
+                    }
                 }
             }
             tokio::select! {

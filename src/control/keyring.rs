@@ -110,7 +110,10 @@ impl Control {
         let snapshot = self.snapshot().load();
         let now = self.now();
         // A version that has had its time stays in memory for a while, but nobody opens it any more.
-        let needed = snapshot.all_sealed().filter(|sealed| sealed.expire_time.is_none_or(|end| end > now));
+        let needed = snapshot.all_sealed().filter(|sealed| {
+            let owner = snapshot.credential_entry(sealed.credential_id);
+            owner.is_some_and(|owner| owner.value().is_readable(sealed.version, now))
+        });
         let used: BTreeSet<_> = needed.map(|sealed| &sealed.master_key_id).collect();
         ReplicaRow {
             replica_id: self.parts.replica_id.clone(),

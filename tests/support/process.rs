@@ -134,6 +134,17 @@ impl Process {
         });
     }
 
+    /// Waits until it serves or has ended; whether it serves.
+    pub fn wait_until_ready_or_ended(&mut self) -> bool {
+        let ready = self.poll("be ready or end", |process| {
+            let ended = process.child.try_wait().unwrap().is_some();
+            let address = process.log().lines().find_map(address_of);
+            (ended || address.is_some()).then_some(address.filter(|_| !ended))
+        });
+        self.address = ready.unwrap_or(self.address);
+        ready.is_some()
+    }
+
     /// Waits until it has ended by itself or by a signal, which `ExitStatusExt::signal` tells.
     pub fn wait(&mut self) -> ExitStatus {
         self.poll("end", |process| process.child.try_wait().unwrap())
@@ -167,6 +178,15 @@ impl Process {
 
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it serves operators.
+    pub fn ops_address(&self) -> SocketAddr {
+        let field = |line: &str| -> Option<SocketAddr> {
+            let line: Value = serde_json::from_str(line).ok()?;
+            line.get("fields").unwrap_or(&line).get("ops_address")?.as_str()?.parse().ok()
+        };
+        self.log().lines().find_map(field).expect("the line that says that it is ready")
     }
 
     /// The admin, on a connection of its own.
