@@ -10,7 +10,6 @@
 )]
 
 mod access;
-mod canary;
 mod citizenship;
 mod cli;
 mod credential;

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::fault::MAX_MESSAGE;
@@ -30,11 +31,15 @@ impl Redactor {
         let mut forms = Vec::new();
         for text in secret.fields().into_iter().filter_map(|(_, value, _)| value) {
             let text = text.expose();
-            let base64 = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(text));
-            let hex = Zeroizing::new(hex::encode(text));
-            forms.push(Zeroizing::new(text.chars().collect()));
-            forms.push(Zeroizing::new(base64.trim_end_matches('=').chars().collect()));
-            forms.push(Zeroizing::new(hex.chars().collect()));
+            let mut add = |form: String| forms.push(Zeroizing::new(Zeroizing::new(form).chars().collect()));
+            add(text.to_owned());
+            add(hex::encode(text));
+            add(hex::encode_upper(text));
+            // What stands before it shifts it: a vendor may encode a whole header.
+            for rest in (0..3).filter_map(|from| text.as_bytes().get(from..)) {
+                add(STANDARD_NO_PAD.encode(rest));
+                add(URL_SAFE_NO_PAD.encode(rest));
+            }
         }
         Self { forms }
     }

@@ -16,6 +16,7 @@ use modelward::secrets::generate_key_line;
 use tempfile::TempDir;
 
 use crate::support::Engine;
+use crate::support::database::run_on_file;
 use crate::support::postgres::Cluster;
 use crate::support::process::{Process, program, run_to_end};
 use crate::support::resources::credential;
@@ -287,13 +288,11 @@ fn needs_both(engine: Engine) {
 impl Stand {
     /// Runs SQL while no server runs.
     fn sql(&self, sql: &str) {
-        use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as _};
         if let Some(name) = &self.name {
             Cluster::shared().sql(name, sql);
             return;
         }
-        let path = self.directory.path().join("data/modelward.db");
-        SqliteConnection::establish(path.to_str().unwrap()).unwrap().batch_execute(sql).unwrap();
+        run_on_file(&self.directory.path().join("data/modelward.db"), sql);
     }
 }
 

@@ -1,5 +1,7 @@
 //! A database for one test, on either engine.
 
+use std::path::Path;
+
 use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as _};
 use modelward::store::{Engine, Store, StoreConfig, StoreError};
 use tempfile::TempDir;
@@ -69,14 +71,16 @@ impl Database {
     pub fn sql(&self, sql: &str) {
         match &self.place {
             Place::Postgres(name) => drop(Cluster::shared().sql(name, sql)),
-            Place::Sqlite(dir) => {
-                let path = dir.path().join("modelward.db");
-                let mut conn = SqliteConnection::establish(path.to_str().expect("a path")).expect("the file opens");
-                conn.batch_execute("PRAGMA busy_timeout = 5000").expect("a setting");
-                conn.batch_execute(sql).expect("the SQL runs");
-            }
+            Place::Sqlite(dir) => run_on_file(&dir.path().join("modelward.db"), sql),
         }
     }
+}
+
+/// Runs SQL on an SQLite database behind the back of whoever uses it.
+pub fn run_on_file(path: &Path, sql: &str) {
+    let mut conn = SqliteConnection::establish(path.to_str().expect("a path")).expect("the file opens");
+    conn.batch_execute("PRAGMA busy_timeout = 5000").expect("a setting");
+    conn.batch_execute(sql).expect("the SQL runs");
 }
 
 /// The name of a PostgreSQL database that was migrated once and is copied for each test.

@@ -133,6 +133,11 @@ impl Cluster {
         run(&mut dump).lines().filter(|line| !line.contains("restrict ")).collect::<Vec<_>>().join("\n")
     }
 
+    /// The server's own log so far.
+    pub fn log(&self) -> Vec<u8> {
+        std::fs::read(self.dir.join("log")).expect("the server's log")
+    }
+
     /// Restarts the server so that it speaks TLS, and nothing else on TCP.
     pub fn enable_tls(&self, cert: &str, key: &str) {
         let data = self.dir.join("data");

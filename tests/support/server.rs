@@ -104,6 +104,10 @@ impl Server {
         self.app.ops_address.unwrap()
     }
 
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// What it is made of: for checks that look behind its API.
     pub fn parts(&self) -> &Parts {
         self.app.parts()

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -30,6 +32,10 @@ pub enum Mode {
     Failing(u16),
     /// Answers 401 and quotes the key and the whole request back.
     Echoing,
+    /// Answers this status, quotes the key in every way in the body and in headers, the place of a redirect among them.
+    Quoting(u16),
+    /// The same in a body that is not UTF-8.
+    Garbling,
 }
 
 /// A request as it arrived.
@@ -169,6 +175,13 @@ async fn handle(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<
             let message = format!("Incorrect API key provided: {key}; headers {:?}; body {}", seen.headers, seen.body);
             return Ok(refuse(401, &message, "invalid_api_key"));
         }
+        Mode::Quoting(status) => return Ok(quote(status, seen.authorization().unwrap_or_default())),
+        Mode::Garbling => {
+            let text = seen.authorization().unwrap_or_default();
+            let mut answer = Response::new(Full::new(Bytes::from([b"\xff\xfe", text.as_bytes(), b"\xff"].concat())));
+            *answer.status_mut() = StatusCode::BAD_REQUEST;
+            return Ok(answer);
+        }
     }
     let sent = seen.authorization().and_then(|text| text.strip_prefix("Bearer "));
     // Probes carry no key and are told so, like every stranger.
@@ -218,6 +231,19 @@ fn refuse(status: u16, message: &str, code: &str) -> Response<Full<Bytes>> {
     let mut answer = answer(status, &body);
     if status == 429 {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    answer
+}
+
+fn quote(status: u16, sent: &str) -> Response<Full<Bytes>> {
+    let key = sent.trim_start_matches("Bearer ");
+    let ends = if key.len() > 24 { format!("{}...{}", &key[..12], &key[key.len() - 12..]) } else { String::new() };
+    let encoded = [STANDARD.encode(sent), STANDARD.encode(format!("x{sent}")), STANDARD.encode(key)];
+    let message = format!("{ends} {} {} {} {sent}", encoded.join(" "), hex::encode(sent), hex::encode_upper(key));
+    let mut answer = refuse(status, &message, key);
+    for name in ["www-authenticate", "x-request-id", "location", "set-cookie"] {
+        let value = format!("https://127.0.0.1/{key}");
+        answer.headers_mut().insert(name, HeaderValue::from_str(&value).unwrap());
     }
     answer
 }
