@@ -2,8 +2,8 @@
 //! like every other that is no setting.
 //!
 //! The variable [`VARIABLE`] holds rules such as `writer.locked=delay(20);rewrap.row=kill@3`: at a point, `kill`
-//! (SIGKILL), `stop` (SIGSTOP, until SIGCONT) or `delay(ms)` (at random, that long at most); with `@n` only the n-th time
-//! that the point is reached. Invariant: `kill` and `stop` act at their point; nothing after it runs before.
+//! (SIGKILL), `stop` (SIGSTOP, until SIGCONT), `panic` or `delay(ms)` (at random, that long at most); with `@n` only the
+//! n-th time that the point is reached. Invariant: `kill` and `stop` act at their point; nothing after it runs before.
 
 #[cfg(debug_assertions)]
 mod armed;
@@ -15,7 +15,9 @@ pub use armed::{arm, reach, reach_blocking};
 pub const VARIABLE: &str = "MODELWARD_FAIL_POINTS";
 
 /// All points.
-pub const POINTS: [&str; 7] = [
+pub const POINTS: [&str; 8] = [
+    // A call may begin.
+    "call.admitted",
     // A batch of the writer: before and after it takes the lock, before and after COMMIT, before it answers.
     "writer.before_lock",
     "writer.locked",

@@ -24,6 +24,7 @@ struct Rule {
 enum Action {
     Kill,
     Stop,
+    Panic,
     /// At most so many milliseconds.
     Delay(u64),
 }
@@ -55,8 +56,14 @@ fn due(point: &'static str) -> impl Iterator<Item = Duration> {
     rules.filter(|rule| rule.is_due()).filter_map(|rule| match rule.action {
         Action::Kill => fall(point, Signal::SIGKILL),
         Action::Stop => fall(point, Signal::SIGSTOP),
+        Action::Panic => explode(point),
         Action::Delay(most) => Some(Duration::from_millis(fastrand::u64(0..=most))),
     })
+}
+
+#[expect(clippy::panic, reason = "a test wants to see what becomes of a bug")]
+fn explode(point: &str) -> ! {
+    panic!("the fail point {point} is reached")
 }
 
 /// Raised for this thread, so that it does not run on while another one takes the signal.
@@ -80,7 +87,7 @@ fn parse(rules: &str) -> Result<Vec<Rule>, String> {
 }
 
 fn parse_rule(text: &str) -> Result<Rule, String> {
-    let form = || format!("{VARIABLE} has a rule that is not <point>=<kill|stop|delay(ms)>[@<n>]: {text}");
+    let form = || format!("{VARIABLE} has a rule that is not <point>=<kill|stop|panic|delay(ms)>[@<n>]: {text}");
     let (point, what) = text.split_once('=').ok_or_else(form)?;
     if !POINTS.contains(&point) {
         return Err(format!("{VARIABLE} names an unknown point; there are {}: {point}", POINTS.join(", ")));
@@ -93,6 +100,7 @@ fn parse_rule(text: &str) -> Result<Rule, String> {
     let action = match action {
         "kill" => Action::Kill,
         "stop" => Action::Stop,
+        "panic" => Action::Panic,
         _ => Action::Delay(delay().ok_or_else(form)?),
     };
     Ok(Rule { point: point.to_owned(), action, only, reached: AtomicU64::new(0) })
