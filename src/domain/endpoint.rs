@@ -174,11 +174,17 @@ impl Host {
         let url = url::Url::parse(&format!("{scheme}://{rest}/")).map_err(|_| FORMS.to_owned())?;
         let name = url.host_str().filter(|host| !host.is_empty()).ok_or(FORMS)?.to_ascii_lowercase();
         // The URL parser hides a default port, which plain http must name.
-        let names_port = rest
-            .rsplit_once(':')
-            .is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));
+        let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        let (given, names_port) = match rest.rsplit_once(':') {
+            Some((given, port)) if is_port(port) => (given, true),
+            _ => (rest, false),
+        };
         if !secure && !names_port {
             return Err(FORMS.into());
+        }
+        // It drops what cannot be seen, and reads 0x10 as an address: a list that says something else than was given.
+        if given.to_ascii_lowercase() != name {
+            return Err(format!("is another host than it seems; write it as {name}"));
         }
         let port = url.port().unwrap_or(if secure { 443 } else { 80 });
         if port == 0 {
