@@ -20,6 +20,7 @@ use crate::telemetry::Metrics;
 
 mod bootstrap;
 mod connection;
+mod descriptors;
 mod gauges;
 mod grpc;
 mod keys;
@@ -30,6 +31,7 @@ mod readiness;
 mod signal;
 mod socket;
 
+pub use grpc::Api;
 pub use offline::Offline;
 pub use parts::{Parts, open_store};
 
@@ -43,6 +45,7 @@ pub struct App {
     pub address: SocketAddr,
     pub ops_address: Option<SocketAddr>,
     parts: Parts,
+    api: Api,
     tasks: Tasks,
     /// Ends the listeners: no new calls, running ones are finished.
     closing: CancellationToken,
@@ -80,13 +83,13 @@ impl App {
         let readiness = readiness::Readiness::build(&parts, &settings, tasks);
         gauges::follow(&parts, tasks);
         let listeners = grpc::Listeners { tcp, unix };
-        let grpc::Listening { address, in_flight, cut, done } =
+        let grpc::Listening { address, api, in_flight, cut, done } =
             grpc::serve(listeners, &parts, &readiness, &settings, tasks, &closing)?;
         let ops_address =
             ops_listener.map(|listener| ops::serve(listener, &parts, &readiness, tasks, &closing)).transpose()?;
         readiness.serving().await;
         let tasks = tasks.clone();
-        let app = Self { address, ops_address, parts, tasks, closing, in_flight, cut, done, settings, readiness };
+        let app = Self { address, ops_address, parts, api, tasks, closing, in_flight, cut, done, settings, readiness };
         app.announce();
         Ok(app)
     }
@@ -94,6 +97,12 @@ impl App {
     #[must_use]
     pub const fn parts(&self) -> &Parts {
         &self.parts
+    }
+
+    /// The API behind its gate, to be called without a connection.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        self.api.clone()
     }
 
     fn revision(&self) -> Revision {
@@ -153,7 +162,8 @@ async fn quiet(in_flight: &InFlight) {
 ///
 /// # Errors
 /// When it cannot start.
-pub async fn serve(settings: Settings, metrics: Metrics) -> anyhow::Result<()> {
+pub async fn serve(mut settings: Settings, metrics: Metrics) -> anyhow::Result<()> {
+    descriptors::provide(&mut settings.limits.max_connections);
     let mut signals = signal::Signals::listen().context("cannot listen for signals")?;
     let app = tokio::select! {
         app = App::start(settings, metrics) => app?,

@@ -10,8 +10,10 @@ use crate::health::HealthChecks;
 use crate::store::Engine;
 
 mod admin;
+mod arrival;
 mod call;
 mod credential;
+mod departure;
 mod endpoint;
 pub mod gate;
 pub mod in_flight;
@@ -20,6 +22,7 @@ pub mod metadata;
 mod model;
 mod mutation;
 mod not_built;
+pub mod peer;
 mod provider;
 pub mod status;
 

@@ -32,6 +32,7 @@ const BELOW_AUTH: &[&str] =
 const SERVICE: &[&str] = &[
     "telemetry",
     "task",
+    "failpoint",
     "proto",
     "secrets",
     "adapter",
@@ -76,7 +77,8 @@ const RESERVED: &[(&[&str], &[&str], &str)] = &[
     (&["tonic::transport::Endpoint", "tonic::transport::Channel"], &["cli"], "only cli is a client of this server"),
     (&["anyhow"], &["app", "cli"], "what may reach a client is a domain::Error"),
     (&["std::env"], &["config"], "only config reads the environment"),
-    (&["nix"], &["failpoint"], "signals are for fail points; `app` listens to them with tokio"),
+    (&["nix::sys::signal"], &["failpoint"], "signals are for fail points; `app` listens to them with tokio"),
+    (&["nix::sys::resource"], &["app"], "limits of the process are set where it starts"),
     (&["clap"], &["cli"], "only cli has a command line"),
 ];
 

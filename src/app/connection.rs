@@ -1,10 +1,12 @@
 //! Connections of the listeners: how many there are at a time, and how the last of them end.
 //!
 //! Invariant: a connection holds its place from the moment it is served until it is dropped, so no more than the limit
-//! are served; the next one is accepted and waits.
+//! are served; the next one is accepted and waits. One that its peer has too many of is closed at once, so that a single
+//! peer cannot take all places.
 
 use std::future::Future as _;
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,6 +20,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
+
+use crate::service::peer::{Peers, Seat};
 
 /// A client that connects has to begin to speak within this time, or it holds a place for nothing.
 const FIRST_WORDS: Duration = Duration::from_secs(10);
@@ -39,24 +43,33 @@ impl Connections {
         Self { places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))), open, cut }
     }
 
-    /// The connections of a listener, each as soon as there is a place for it.
+    /// The connections of a listener, each as soon as there is a place for it. `address` tells whose a connection is,
+    /// if anybody's.
     pub fn admit<IO>(
         self,
         incoming: impl Stream<Item = io::Result<IO>> + Send,
+        peers: Peers,
+        address: fn(&IO) -> Option<IpAddr>,
     ) -> impl Stream<Item = io::Result<Connection<IO>>>
     where
         IO: Send,
     {
-        stream::unfold((Box::pin(incoming), self), |(mut incoming, connections)| async move {
-            let accepted = match incoming.next().await? {
-                Ok(io) => connections.place(io).await,
-                Err(error) => {
-                    // Out of file descriptors, mostly: trying again at once would only burn time.
-                    sleep(Duration::from_millis(50)).await;
-                    Err(error)
+        stream::unfold((Box::pin(incoming), self, peers), move |(mut incoming, connections, peers)| async move {
+            let accepted = loop {
+                match incoming.next().await? {
+                    Ok(io) => match address(&io).map(|address| peers.connect(address)) {
+                        // Closed.
+                        Some(None) => {}
+                        seat => break connections.place(io).await.map(|place| place.on(seat.flatten())),
+                    },
+                    Err(error) => {
+                        // Out of file descriptors, mostly: trying again at once would only burn time.
+                        sleep(Duration::from_millis(50)).await;
+                        break Err(error);
+                    }
                 }
             };
-            Some((accepted, (incoming, connections)))
+            Some((accepted, (incoming, connections, peers)))
         })
     }
 
@@ -76,6 +89,7 @@ impl Connections {
             first_words: Some(Box::pin(sleep(FIRST_WORDS))),
             cut: Box::pin(self.cut.clone().cancelled_owned()),
             _place: place,
+            _seat: None,
             _open: Open(self.open.clone()),
         })
     }
@@ -89,6 +103,7 @@ pub struct Connection<IO> {
     first_words: Option<Pin<Box<Sleep>>>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     _place: OwnedSemaphorePermit,
+    _seat: Option<Seat>,
     _open: Open,
 }
 
@@ -101,6 +116,10 @@ impl Drop for Open {
 }
 
 impl<IO> Connection<IO> {
+    fn on(self, seat: Option<Seat>) -> Self {
+        Self { _seat: seat, ..self }
+    }
+
     /// Whether the connection has to end now, whatever its client does.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         let silent = self.first_words.as_mut().is_some_and(|limit| limit.as_mut().poll(context).is_ready());
@@ -169,10 +188,15 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
     use super::*;
+    use crate::service::peer::Allowance;
 
     fn connections(limit: usize) -> (Connections, Gauge, CancellationToken) {
         let (open, cut) = (Gauge::default(), CancellationToken::new());
         (Connections::new(limit, open.clone(), cut.clone()), open, cut)
+    }
+
+    fn peers() -> Peers {
+        Peers::new(Allowance { connections: 1, calls: 1, bytes: 1 })
     }
 
     fn clients(count: usize) -> (Vec<DuplexStream>, impl Stream<Item = io::Result<DuplexStream>>) {
@@ -184,7 +208,7 @@ mod tests {
     async fn one_more_than_the_limit_waits_for_a_place() {
         let (connections, open, _) = connections(1);
         let (_near, incoming) = clients(2);
-        let mut served = Box::pin(connections.admit(incoming));
+        let mut served = Box::pin(connections.admit(incoming, peers(), |_| None));
         let first = served.next().await.unwrap().unwrap();
         assert_eq!(open.get(), 1);
         assert!(served.next().now_or_never().is_none());
@@ -196,10 +220,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_that_its_peer_has_too_many_of_is_closed_at_once() {
+        let (connections, open, _) = connections(9);
+        let (mut near, incoming) = clients(2);
+        let one = |_: &DuplexStream| Some("192.0.2.1".parse().unwrap());
+        let mut served = Box::pin(connections.admit(incoming, peers(), one));
+        let first = served.next().await.unwrap().unwrap();
+        assert!(served.next().await.is_none(), "the second one is not served");
+        assert_eq!(near[1].read(&mut [0; 1]).await.unwrap(), 0);
+        assert_eq!(open.get(), 1);
+        drop(first);
+    }
+
+    #[tokio::test]
     async fn a_connection_that_is_left_is_cut() {
         let (connections, _, cut) = connections(1);
         let (mut near, incoming) = clients(1);
-        let mut served = Box::pin(connections.admit(incoming));
+        let mut served = Box::pin(connections.admit(incoming, peers(), |_| None));
         let mut connection = served.next().await.unwrap().unwrap();
         near[0].write_all(b"hello").await.unwrap();
         let mut text = [0; 5];
@@ -214,7 +251,7 @@ mod tests {
     async fn who_waits_for_a_place_when_the_server_stops_gets_none() {
         let (connections, _, cut) = connections(1);
         let (_near, incoming) = clients(2);
-        let mut served = Box::pin(connections.admit(incoming));
+        let mut served = Box::pin(connections.admit(incoming, peers(), |_| None));
         let _first = served.next().await.unwrap().unwrap();
         let (second, ()) = tokio::join!(served.next(), async { cut.cancel() });
         assert!(second.unwrap().is_err());

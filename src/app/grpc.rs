@@ -1,12 +1,12 @@
 //! The gRPC listeners: all services behind one gate, with the limits that the transport does not set by itself.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::OptionFuture;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::oneshot;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tower::Layer as _;
 
 use super::connection::Connections;
 use super::parts::Parts;
@@ -23,10 +24,17 @@ use crate::auth::Access;
 use crate::config::{Reflection, Settings};
 use crate::domain::Role;
 use crate::proto::{self, server as rpc};
-use crate::service::gate::{self, Gate};
+use crate::service::gate::{self, Gate, Gated};
 use crate::service::in_flight::InFlight;
+use crate::service::peer::{Allowance, Peers};
 use crate::service::{self, Services};
 use crate::task::Tasks;
+
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// The API, as every connection is served.
+pub type Api = Gated<Routes>;
 
 /// Where the API is to be served.
 pub struct Listeners {
@@ -38,6 +46,8 @@ pub struct Listeners {
 pub struct Listening {
     /// The port is the real one when 0 was asked for.
     pub address: SocketAddr,
+    /// The API behind its gate, without a connection.
+    pub api: Api,
     /// Calls that are not finished.
     pub in_flight: InFlight,
     /// Ends the connections that are left.
@@ -72,22 +82,27 @@ pub fn serve(
     let listener = TcpListener::from_std(listeners.tcp)?;
     let address = listener.local_addr()?;
     let (in_flight, cut) = (InFlight::default(), CancellationToken::new());
+    let peers = peers(settings);
     let connections = Connections::new(settings.limits.max_connections, parts.metrics.connections.clone(), cut.clone());
-    let gate = Gate::new(gate(parts, settings, in_flight.clone()));
+    let gate = Gate::new(gate(parts, settings, peers.clone(), in_flight.clone()));
     let routes = routes(parts, readiness, settings)?;
+    let api = gate.layer(routes.clone());
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(Duration::from_mins(1)));
     let tcp = with_tls(transport(settings), settings)?
         .layer(gate.clone())
         .add_routes(routes.clone())
-        .serve_with_incoming_shutdown(connections.clone().admit(incoming), closing.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(
+            connections.clone().admit(incoming, peers.clone(), address_of),
+            closing.clone().cancelled_owned(),
+        );
     let unix = match listeners.unix {
         Some(socket) => {
             let (listener, file) = socket.into_parts();
             let incoming = UnixListenerStream::new(UnixListener::from_std(listener)?);
-            let served = transport(settings)
-                .layer(gate)
-                .add_routes(routes)
-                .serve_with_incoming_shutdown(connections.admit(incoming), closing.clone().cancelled_owned());
+            let served = transport(settings).layer(gate).add_routes(routes).serve_with_incoming_shutdown(
+                connections.admit(incoming, peers, |_| None),
+                closing.clone().cancelled_owned(),
+            );
             Some(async move {
                 let _removed_at_the_end = file;
                 served.await
@@ -104,7 +119,20 @@ pub fn serve(
         // Nobody waits any more once the hard limit has passed.
         let _ = ended.send(());
     });
-    Ok(Listening { address, in_flight, cut, done })
+    Ok(Listening { address, api, in_flight, cut, done })
+}
+
+fn address_of(stream: &TcpStream) -> Option<IpAddr> {
+    stream.peer_addr().ok().map(|peer| peer.ip())
+}
+
+fn peers(settings: &Settings) -> Peers {
+    let limits = &settings.limits;
+    Peers::new(Allowance {
+        connections: limits.max_connections_per_peer,
+        calls: limits.max_calls_per_peer,
+        bytes: limits.max_memory_per_peer.0,
+    })
 }
 
 fn transport(settings: &Settings) -> Server {
@@ -123,11 +151,11 @@ fn with_tls(server: Server, settings: &Settings) -> anyhow::Result<Server> {
     };
     let identity = Identity::from_pem(read(certificate)?, read(key)?);
     server
-        .tls_config(ServerTlsConfig::new().identity(identity))
+        .tls_config(ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE))
         .with_context(|| format!("cannot use the TLS files {} and {}", certificate.display(), key.display()))
 }
 
-fn gate(parts: &Parts, settings: &Settings, in_flight: InFlight) -> gate::Config {
+fn gate(parts: &Parts, settings: &Settings, peers: Peers, in_flight: InFlight) -> gate::Config {
     let metrics = parts.metrics.clone();
     gate::Config {
         authenticator: parts.authenticator.clone(),
@@ -139,12 +167,11 @@ fn gate(parts: &Parts, settings: &Settings, in_flight: InFlight) -> gate::Config
         },
         max_message: settings.limits.max_message.0,
         slow_call: settings.log.slow_call,
+        request_timeout: settings.limits.request_timeout,
+        peers,
         in_flight,
         observer: Arc::new(move |ended| {
             metrics.rpc(ended.rpc, service::metadata::code_name(ended.code), ended.duration);
-            if ended.panicked {
-                metrics.panics.inc();
-            }
         }),
     }
 }

@@ -21,6 +21,16 @@ settings! {
         max_concurrent_streams: usize = "1000", between(1, 1_000_000);
         /// How many connections are served at a time; more wait.
         max_connections: usize = "10000", between(1, 1_000_000);
+        /// How many connections one client address (of IPv6: one /64) may have; more are closed at once. Raise it where
+        /// all clients come through the same proxy.
+        max_connections_per_peer: usize = "1000", between(1, 1_000_000);
+        /// How many calls and streams one client address may have under way, over all its connections.
+        max_calls_per_peer: usize = "5000", between(1, 10_000_000);
+        /// How much memory requests that are not complete and answers that are not read may take for one client
+        /// address.
+        max_memory_per_peer: Bytes = "64MiB", between(Bytes(1 << 20), Bytes(64 << 30));
+        /// How long the message of a call may take to arrive.
+        request_timeout: Duration = "10s", between(Duration::from_secs(1), Duration::from_mins(10));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What happens around every call: who it is, whether they may, how long they wait, what the log says.
 //!
-//! Order: panic guard, authentication, role, minimum revision, the call within its deadline. Outside of all that,
+//! Order: panic guard, the peer's allowance, authentication, role, minimum revision, the call within its deadline; its
+//! message has to arrive in time, whatever the caller's deadline. Outside of all that,
 //! statuses that the transport made by itself get the details that every error of this API carries.
 
 use std::panic::AssertUnwindSafe;
@@ -17,12 +18,16 @@ use tonic::body::Body;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tower::{Layer, Service};
 
+use super::arrival::Arrival;
+use super::departure::Departure;
 use super::in_flight::InFlight;
 use super::metadata::{self, REQUEST_ID, REVISION};
+use super::peer::{Peers, Share};
 use super::status::status;
 use crate::auth::table::{self, Rpc};
 use crate::auth::{Access, Authenticator};
 use crate::domain::{CallContext, Caller, Error, Result, Revision};
+use crate::failpoint;
 use crate::snapshot::SnapshotHandle;
 
 /// How long a call without a deadline waits for its minimum revision.
@@ -38,7 +43,6 @@ pub struct Ended {
     pub rpc: &'static str,
     pub code: Code,
     pub duration: Duration,
-    pub panicked: bool,
 }
 
 /// What is told of every call that ended.
@@ -54,6 +58,9 @@ pub struct Config {
     pub max_message: usize,
     /// Calls that take longer are logged as slow.
     pub slow_call: Duration,
+    /// How long the message of a call may take to arrive.
+    pub request_timeout: Duration,
+    pub peers: Peers,
     pub in_flight: InFlight,
     pub observer: Observer,
 }
@@ -133,7 +140,18 @@ impl Call {
         S: Service<Request<Body>, Response = Response<Body>>,
     {
         let (in_flight, request) = self.config.in_flight.enter(request);
-        let outcome = AssertUnwindSafe(self.pass(inner, request)).catch_unwind().await;
+        let (share, admitted) = match self.config.peers.call(self.peer.map(|peer| peer.ip())) {
+            Ok(share) => (share, Ok(())),
+            Err(error) => (Share::default(), Err(error)),
+        };
+        let room = share.room();
+        let (limit, trace_id) = (self.config.request_timeout, self.trace_id.clone());
+        let request = request.map(|body| Arrival::bounded(body, room, limit, trace_id));
+        let call = async {
+            admitted?;
+            self.pass(inner, request).await
+        };
+        let outcome = AssertUnwindSafe(call).catch_unwind().await;
         let panicked = outcome.is_err();
         let mut response = match outcome {
             Ok(Ok(Ok(response))) => self.with_details(response),
@@ -143,7 +161,7 @@ impl Call {
         };
         self.stamp(response.headers_mut());
         self.record(response.headers(), panicked);
-        Ok(response.map(|body| in_flight.answer(body)))
+        Ok(response.map(|body| in_flight.answer(Departure::bounded(body, share))))
     }
 
     /// Everything that can refuse the call, and the call itself.
@@ -171,6 +189,7 @@ impl Call {
             };
             request.extensions_mut().insert(context);
         }
+        failpoint::reach("call.admitted").await;
         let call = async {
             self.wait_for_revision(request.headers(), deadline).await?;
             Ok(inner.call(request).await)
@@ -205,7 +224,9 @@ impl Call {
             return response;
         }
         match metadata::code(headers) {
-            Code::OutOfRange => self.refuse(Error::RequestTooLarge { limit: self.config.max_message }),
+            Code::OutOfRange | Code::ResourceExhausted => {
+                self.refuse(Error::RequestTooLarge { limit: self.config.max_message })
+            }
             Code::Unimplemented => self.refuse(Error::UnsupportedEncoding),
             Code::Internal => self.refuse(Error::field("", "the message does not decode; compare it with the .proto")),
             _ => response,
@@ -241,7 +262,7 @@ impl Call {
         } else {
             tracing::info!(rpc, grpc.code = grpc_code, duration_ms, actor, request_id, peer, "call");
         }
-        (self.config.observer)(&Ended { rpc, code, duration, panicked });
+        (self.config.observer)(&Ended { rpc, code, duration });
     }
 }
 
