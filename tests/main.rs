@@ -4,9 +4,11 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unnecessary_wraps,
     clippy::unwrap_used,
-    reason = "a test that cannot go on fails by panicking, and starts what it likes; fields of messages are optional"
+    reason = "a test that cannot go on fails by panicking, and starts what it likes; fields of messages are optional; promises \
+              tell their figures"
 )]
 
 mod access;

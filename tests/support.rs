@@ -3,6 +3,7 @@
 pub mod database;
 pub mod dynamic;
 pub mod follower;
+pub mod frames;
 pub mod ledger;
 pub mod listing;
 pub mod load;

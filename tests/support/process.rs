@@ -1,7 +1,8 @@
 //! The real program as a process of its own: to be killed, stopped and read.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -10,7 +11,6 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::Value;
-use tonic::transport::Endpoint;
 
 use super::server::{Caller, MASTER_KEYS};
 
@@ -127,7 +127,7 @@ impl Process {
     /// Waits until it serves.
     pub fn wait_until_ready(&mut self) {
         self.address = self.poll("be ready", |process| {
-            let address = process.log().lines().find_map(address_of);
+            let address = process.read_address("address");
             let ended = process.child.try_wait().unwrap();
             assert!(address.is_some() || ended.is_none(), "the server ended: {ended:?}\n{}", process.log());
             address
@@ -176,6 +176,33 @@ impl Process {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// The page of this name on the listener for operators.
+    pub fn page(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.read_address("ops_address").unwrap()).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: ops\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    /// A metric without labels: `panics_total`.
+    pub fn metric(&self, name: &str) -> u64 {
+        let page = self.page("/metrics");
+        let line = page.lines().find_map(|line| line.strip_prefix("modelward_")?.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no metric {name}")).parse().unwrap()
+    }
+
+    /// Memory that it holds, in bytes.
+    pub fn memory(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")).unwrap();
+        line.trim().parse::<usize>().unwrap() * 1024
+    }
+
+    fn read_address(&self, field: &str) -> Option<SocketAddr> {
+        self.log().lines().find_map(|line| address_of(line, field))
+    }
+
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -197,8 +224,12 @@ impl Process {
     /// The admin, by way of a proxy.
     pub fn admin_at(&self, address: SocketAddr) -> Caller {
         let token = fs::read_to_string(&self.token).ok().map(|text| text.trim().to_owned());
-        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
-        Caller::new(channel, token)
+        Caller::at(address, token)
+    }
+
+    /// The admin's token.
+    pub fn token(&self) -> String {
+        fs::read_to_string(&self.token).unwrap().trim().to_owned()
     }
 
     /// The admin of a server on the same database.
@@ -281,10 +312,10 @@ fn new_log(directory: &Path) -> (PathBuf, File) {
     opened.find_map(|(file, path)| Some((path, file.ok()?))).unwrap()
 }
 
-/// The address in the line that says that the server is ready.
-fn address_of(line: &str) -> Option<SocketAddr> {
+/// An address in the line that says that the server is ready.
+fn address_of(line: &str, field: &str) -> Option<SocketAddr> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields").unwrap_or(&line);
     fields.get("message")?.as_str()?.contains("is ready").then_some(())?;
-    fields.get("address")?.as_str()?.parse().ok()
+    fields.get(field)?.as_str()?.parse().ok()
 }

@@ -22,7 +22,13 @@ impl Refusal {
     /// Takes a status apart. Every error carries exactly one `ErrorInfo`, of this domain.
     #[track_caller]
     pub fn of(status: &Status) -> Self {
-        let details = status.check_error_details_vec().expect("details that decode");
+        Self::read(status).unwrap_or_else(|problem| panic!("{problem}: {status:?}"))
+    }
+
+    /// The same where a malformed error is a finding.
+    pub fn read(status: &Status) -> Result<Self, String> {
+        let details =
+            status.check_error_details_vec().map_err(|error| format!("details that do not decode: {error}"))?;
         let infos: Vec<_> = details
             .iter()
             .filter_map(|detail| match detail {
@@ -30,10 +36,13 @@ impl Refusal {
                 _ => None,
             })
             .collect();
-        assert_eq!(infos.len(), 1, "one ErrorInfo in {:?}: {}", status.code(), status.message());
-        let info = infos.into_iter().next().unwrap();
-        assert_eq!(info.domain, "modelward");
-        assert!(!status.message().is_empty(), "a message for {}", info.reason);
+        let [info] = <[_; 1]>::try_from(infos).map_err(|infos| format!("{} times ErrorInfo", infos.len()))?;
+        if info.domain != "modelward" {
+            return Err(format!("ErrorInfo of the domain {:?}", info.domain));
+        }
+        if status.message().is_empty() {
+            return Err("an error without a message".to_owned());
+        }
         let fields = details
             .iter()
             .filter_map(|detail| match detail {
@@ -44,14 +53,14 @@ impl Refusal {
             })
             .flatten()
             .collect();
-        Self {
+        Ok(Self {
             code: status.code(),
             reason: info.reason,
             message: status.message().to_owned(),
             metadata: info.metadata,
             fields,
             details,
-        }
+        })
     }
 
     #[track_caller]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use modelward::app::{App, Parts};
+use modelward::app::{Api, App, Parts};
 use modelward::config::{self, DatabaseUrl, Settings};
 use modelward::domain::secret::SecretText;
 use modelward::proto::v1;
@@ -113,6 +113,11 @@ impl Server {
         self.app.parts()
     }
 
+    /// The API without a connection.
+    pub fn api(&self) -> Api {
+        self.app.api()
+    }
+
     pub fn admin(&self) -> &Caller {
         &self.admin
     }
@@ -198,6 +203,11 @@ pub struct Caller {
 impl Caller {
     pub const fn new(channel: Channel, token: Option<String>) -> Self {
         Self { channel, token }
+    }
+
+    /// On a connection that nobody else uses.
+    pub fn at(address: SocketAddr, token: Option<String>) -> Self {
+        Self::new(Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy(), token)
     }
 
     fn authorized(&self) -> Authorized {

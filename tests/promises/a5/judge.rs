@@ -1,0 +1,71 @@
+//! What an answer may be, whatever the request was.
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use http_body_util::BodyExt as _;
+use modelward::proto::v1::ErrorReason;
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use crate::support::Refusal;
+
+/// The most that clients take of headers.
+const HEADERS: usize = 8 * 1024;
+
+/// What came back.
+pub enum Answer {
+    /// Unless it came compressed.
+    Message(Option<Bytes>),
+    Refused(Refusal),
+    /// The message does not decode; of a service without the gate.
+    Undecodable {
+        too_deep: bool,
+    },
+}
+
+/// Reads an answer to its end.
+///
+/// # Errors
+/// What is wrong with it.
+pub async fn judge(response: Response<Body>) -> Result<Answer, String> {
+    let (head, body) = response.into_parts();
+    let early = Status::from_header_map(&head.headers);
+    let body = body.collect().await.map_err(|error| format!("an answer that breaks off: {error:?}"))?;
+    let late = body.trailers().and_then(Status::from_header_map);
+    let status = early.or(late).ok_or("an answer without a status")?;
+    // So the transport says it; the gate, where there is one, makes a bad request of it.
+    if status.code() == Code::Internal && status.details().is_empty() && !head.headers.contains_key("x-request-id") {
+        return Ok(Answer::Undecodable { too_deep: status.message().contains("recursion limit") });
+    }
+    if status.code() != Code::Ok {
+        return refused(&status, &head.headers).map(Answer::Refused);
+    }
+    let packed = head.headers.get("grpc-encoding").is_some_and(|encoding| encoding != "identity");
+    let message = body.to_bytes();
+    Ok(Answer::Message((!packed).then(|| message.slice(message.len().min(5)..))))
+}
+
+/// The form of every refusal, as the contract has it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn refused(status: &Status, headers: &HeaderMap) -> Result<Refusal, String> {
+    let refusal =
+        Refusal::read(status).map_err(|problem| format!("{problem} in {:?} {}", status.code(), status.message()))?;
+    // Nothing of what a client sends is a bug, cancels itself or loses data.
+    if matches!(status.code(), Code::Internal | Code::Unknown | Code::Cancelled | Code::DataLoss) {
+        return Err(format!("{refusal}"));
+    }
+    if ErrorReason::from_str_name(&format!("ERROR_REASON_{}", refusal.reason)).is_none() {
+        return Err(format!("an unknown reason: {refusal}"));
+    }
+    let bad = matches!(refusal.reason.as_str(), "INVALID_FIELD" | "INVALID_MASK" | "INVALID_PAGE_TOKEN");
+    if bad && refusal.fields.is_empty() {
+        return Err(format!("a bad request without a violation: {refusal}"));
+    }
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+    if size > HEADERS {
+        return Err(format!("{size} bytes of headers: {refusal}"));
+    }
+    Ok(refusal)
+}
