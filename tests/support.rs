@@ -1,5 +1,6 @@
 //! What the integration tests share: databases, servers to run on them, a vendor, and what errors look like.
 
+pub mod churn;
 pub mod database;
 pub mod dynamic;
 pub mod follower;
@@ -16,6 +17,7 @@ pub mod server;
 pub mod stage;
 pub mod vendor;
 pub mod wait;
+pub mod witness;
 
 pub use modelward::store::Engine;
 pub use refusal::{Refusal, Refused};

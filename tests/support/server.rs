@@ -23,8 +23,9 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use super::Engine;
-use super::database::Database;
+use super::database::{Database, run_on_file};
 use super::eventually;
+use super::postgres::Cluster;
 
 /// A master key for tests.
 pub const MASTER_KEYS: &str = "test:o1rfunDf/cWXVRSBFlFwYq+Rq37dAxaj4gsLBawB80Y=";
@@ -116,6 +117,14 @@ impl Server {
     /// The API without a connection.
     pub fn api(&self) -> Api {
         self.app.api()
+    }
+
+    /// Runs SQL behind the store's back.
+    pub fn sql(&self, sql: &str) {
+        match &self.settings.database.url {
+            DatabaseUrl::Postgres(url) => drop(Cluster::shared().sql(url.expose().rsplit('/').next().unwrap(), sql)),
+            _ => run_on_file(&self.settings.sqlite_file().unwrap(), sql),
+        }
     }
 
     pub fn admin(&self) -> &Caller {
