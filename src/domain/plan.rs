@@ -141,3 +141,6 @@ macro_rules! changed_fields {
     }};
 }
 pub(crate) use changed_fields;
+
+#[cfg(test)]
+mod properties;

@@ -61,6 +61,11 @@ impl MemoryView {
         }
     }
 
+    /// Everything, in order of the ids: those of tests are in order of age.
+    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
+        self.resources.values()
+    }
+
     /// Puts a resource in its place, whatever the rules say.
     pub fn put(&mut self, resource: Resource) {
         self.resources.insert(resource.id(), resource);
