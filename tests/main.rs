@@ -20,6 +20,7 @@ mod durability;
 mod endpoint;
 mod failpoint;
 mod health;
+mod histories;
 mod layering;
 mod limits;
 mod model;

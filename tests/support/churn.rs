@@ -110,7 +110,8 @@ impl Churn {
     }
 
     async fn change(&mut self) -> Result<(), Status> {
-        let text = Some(self.fresh());
+        let fresh = self.fresh();
+        let text = Some(fresh.clone());
         match self.random.u32(..8) {
             0 => {
                 let id = self.any(|s| &s.providers);
@@ -133,7 +134,7 @@ impl Churn {
                 self.caller.endpoints().set_default_endpoint(request).await.map(drop)
             }
             4 => {
-                let secret = Some(secret(&format!("sk-{}-9876543210", text.unwrap_or_default())));
+                let secret = Some(secret(&format!("sk-{fresh}-9876543210")));
                 let grace_period = super::resources::seconds(i64::from(self.random.u8(..2)) * 3600);
                 let id = self.any(|s| &s.credentials);
                 let request = v1::RotateCredentialRequest { id, secret, grace_period, ..Default::default() };

@@ -138,7 +138,7 @@ impl Process {
     pub fn wait_until_ready_or_ended(&mut self) -> bool {
         let ready = self.poll("be ready or end", |process| {
             let ended = process.child.try_wait().unwrap().is_some();
-            let address = process.log().lines().find_map(address_of);
+            let address = process.read_address("address");
             (ended || address.is_some()).then_some(address.filter(|_| !ended))
         });
         self.address = ready.unwrap_or(self.address);
