@@ -128,11 +128,17 @@ impl Snapshot {
     }
 
     fn put_credential(&mut self, credential: Arc<Credential>, sealed: &[SealedSecret], time: Timestamp) {
-        let own = |secret: &&SealedSecret| {
-            secret.credential_id == credential.id && secret.version <= credential.secret_version
+        // Changes that are applied together share their secrets: of an older version what is known counts, because the
+        // end of its grace came with a change before this one.
+        let brought = |secret: &&SealedSecret| {
+            secret.credential_id == credential.id
+                && (secret.version == credential.secret_version
+                    || secret.version < credential.secret_version
+                        && self.sealed.get(credential.id, secret.version).is_none())
         };
-        for secret in sealed.iter().filter(own) {
-            self.sealed.insert(secret.clone());
+        let brought: Vec<_> = sealed.iter().filter(brought).cloned().collect();
+        for secret in brought {
+            self.sealed.insert(secret);
         }
         self.sealed.retain(&credential, time);
         let live = self.is_live(credential.provider_id);

@@ -386,6 +386,21 @@ fn a_secret_in_grace_is_kept_until_its_end_and_one_without_grace_is_not() {
 }
 
 #[test]
+fn rotations_that_are_applied_together_leave_what_single_ones_leave() {
+    let rotated = |version: i64, grace: Option<i64>| {
+        let mut credential = fixtures::credential(20, 1);
+        credential.secret_version = version;
+        credential.previous_secret_expire_time = grace.map(at);
+        change(version, put(Operation::Update, Resource::Credential(Arc::new(credential))))
+    };
+    let changes = [rotated(1, None), rotated(2, Some(100)), rotated(3, None)];
+    let sealed: Vec<_> = (1..=3).map(|version| fixtures::sealed(20, version)).collect();
+    let after = world_of_one().apply(&changes, &sealed, head(3));
+    let end = |version| after.sealed(id(20), version).map(|secret| secret.expire_time);
+    assert_eq!((end(1), end(2), end(3)), (Some(Some(at(100))), None, Some(None)));
+}
+
+#[test]
 fn a_rewrapped_secret_replaces_a_known_one_only() {
     let snapshot = world_of_one();
     let mut rewrapped = fixtures::sealed(20, 1);
