@@ -139,7 +139,8 @@ impl Load {
         }
     }
 
-    /// Rotates the credentials from `first` on in turn; an attempt without an answer is repeated until it has one.
+    /// Rotates the credentials from `first` on in turn, a quarter of them, so that enough is left to be wrapped anew; an
+    /// attempt without an answer is repeated until it has one.
     async fn rotate_some(self: Arc<Self>, slots: Vec<Arc<Mutex<Option<Caller>>>>, ids: Arc<Vec<String>>, first: usize) {
         let mut version = 1;
         let mut number = first;
@@ -161,7 +162,7 @@ impl Load {
             }
             self.rotated.fetch_add(1, Ordering::Relaxed);
             number += 2;
-            if number >= ids.len() {
+            if number >= ids.len() / 4 {
                 (number, version) = (first, version + 1);
             }
         }
