@@ -9,27 +9,38 @@
 
 mod address;
 mod answer;
+mod anthropic;
+mod azure;
+mod baidu;
+mod bedrock;
 mod catalogue;
 mod client;
 mod connection;
+mod deepseek;
 mod descriptor;
 mod dial;
+mod doubao;
 mod fault;
+mod gemini;
 mod listed;
 mod location;
 mod meaning;
+mod mistral;
+mod moonshot;
 mod ollama;
 mod openai;
-mod plain;
 mod pool;
 mod probe;
 mod redact;
 mod request;
 mod retry;
+mod sigv4;
 mod target;
 mod tls;
+mod tongyi;
 mod vendor_error;
 mod verdict;
+mod zhipu;
 
 pub use address::{AddressClass, Reach, classify};
 pub use catalogue::{Catalogue, CatalogueError, Entry};
@@ -58,7 +69,7 @@ pub struct Subject<'a> {
     pub model_type: ModelType,
 }
 
-/// What a kind of provider can be asked. A call that a kind does not have answers so by itself.
+/// What a kind of provider can be asked.
 pub trait Adapter: Send + Sync {
     fn descriptor(&self) -> Descriptor;
 
@@ -68,10 +79,7 @@ pub trait Adapter: Send + Sync {
     }
 
     /// What the vendor says about the target's key.
-    fn validate<'a>(&'a self, client: &'a Client, target: &'a Target<'a>) -> Pending<'a, KeyVerdict> {
-        let _ = (client, target);
-        Box::pin(async { KeyVerdict::unsupported() })
-    }
+    fn validate<'a>(&'a self, client: &'a Client, target: &'a Target<'a>) -> Pending<'a, KeyVerdict>;
 
     /// What the vendor offers, completed from the catalogue; one entry per id, sorted by it.
     fn list_models<'a>(
@@ -79,30 +87,15 @@ pub trait Adapter: Send + Sync {
         client: &'a Client,
         catalogue: &'a Catalogue,
         target: &'a Target<'a>,
-    ) -> Pending<'a, Result<Vec<ListedModel>, CallError>> {
-        let _ = (client, catalogue, target);
-        Box::pin(async { Err(self.lacks("SyncModels")) })
-    }
+    ) -> Pending<'a, Result<Vec<ListedModel>, CallError>>;
 
-    /// Whether the model answers one minimal request. The only error is that the kind has no such call.
+    /// Whether the model answers one minimal request.
     fn test_model<'a>(
         &'a self,
         client: &'a Client,
         target: &'a Target<'a>,
         subject: Subject<'a>,
-    ) -> Pending<'a, Result<ModelVerdict, CallError>> {
-        let _ = (client, target, subject);
-        Box::pin(async { Err(self.lacks("TestModel")) })
-    }
-
-    /// The error of a call that this kind does not have.
-    fn lacks(&self, call: &'static str) -> CallError {
-        let kind = self.descriptor().kind.name();
-        CallError::new(
-            CallErrorKind::Unsupported { kind, call },
-            format!("providers of the kind {kind} have no {call}"),
-        )
-    }
+    ) -> Pending<'a, ModelVerdict>;
 }
 
 /// The adapter of a kind.
@@ -113,17 +106,17 @@ pub fn for_kind(kind: ProviderKind) -> &'static dyn Adapter {
         ProviderKind::OpenAiCompatible => &openai::COMPATIBLE,
         ProviderKind::Vllm => &openai::VLLM,
         ProviderKind::Ollama => &ollama::Ollama,
-        ProviderKind::Anthropic => &plain::ANTHROPIC,
-        ProviderKind::AwsBedrock => &plain::AWS_BEDROCK,
-        ProviderKind::AzureOpenAi => &plain::AZURE_OPENAI,
-        ProviderKind::Tongyi => &plain::TONGYI,
-        ProviderKind::Baidu => &plain::BAIDU,
-        ProviderKind::DeepSeek => &plain::DEEPSEEK,
-        ProviderKind::Doubao => &plain::DOUBAO,
-        ProviderKind::Zhipu => &plain::ZHIPU,
-        ProviderKind::Moonshot => &plain::MOONSHOT,
-        ProviderKind::Gemini => &plain::GEMINI,
-        ProviderKind::Mistral => &plain::MISTRAL,
+        ProviderKind::Anthropic => &anthropic::Anthropic,
+        ProviderKind::AwsBedrock => &bedrock::Bedrock,
+        ProviderKind::AzureOpenAi => &azure::AZURE_OPENAI,
+        ProviderKind::Tongyi => &tongyi::TONGYI,
+        ProviderKind::Baidu => &baidu::BAIDU,
+        ProviderKind::DeepSeek => &deepseek::DEEPSEEK,
+        ProviderKind::Doubao => &doubao::DOUBAO,
+        ProviderKind::Zhipu => &zhipu::ZHIPU,
+        ProviderKind::Moonshot => &moonshot::MOONSHOT,
+        ProviderKind::Gemini => &gemini::Gemini,
+        ProviderKind::Mistral => &mistral::MISTRAL,
     }
 }
 

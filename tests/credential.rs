@@ -370,9 +370,10 @@ for_each_engine! {
         assert!(vendor.seen().is_empty(), "a revoked secret is sent nowhere");
     }
 
-    async fn kinds_without_an_adapter_have_no_verdict_and_disabled_providers_no_calls(server: &Server) {
+    async fn servers_without_a_list_give_no_verdict_and_disabled_providers_no_calls(server: &Server) {
         let vendor = Vendor::start().await;
-        let account = server.admin().add_account("p", ProviderKind::Mistral, &vendor).await;
+        vendor.set_mode(Mode::Failing(404));
+        let account = server.admin().add_account("p", ProviderKind::OpenaiCompatible, &vendor).await;
         assert_eq!(validate(server, &account.credential.id).await.status(), ValidationStatus::Unsupported);
         let off = v1::UpdateProviderStatusRequest { id: account.provider.id, is_active: Some(false), ..Default::default() };
         server.providers().update_provider_status(off).await.unwrap();

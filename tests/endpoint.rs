@@ -212,13 +212,6 @@ for_each_engine! {
         assert!(again.seen().iter().all(|seen| seen.authorization().is_none()), "probes carry no credential");
     }
 
-    async fn a_kind_without_an_adapter_is_probed_too(server: &Server) {
-        let vendor = Vendor::start().await;
-        let provider = server.admin().add_provider("p", ProviderKind::Mistral).await;
-        let there = server.admin().add_endpoint(endpoint(&provider.id, "e", &vendor.url())).await;
-        assert_eq!(check(server, &there.id).await.status(), HealthStatus::Healthy);
-    }
-
     async fn lists_are_filtered_by_health(server: &Server) {
         let vendor = Vendor::start().await;
         let provider = server.admin().add_provider("p", ProviderKind::Openai).await;

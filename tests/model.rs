@@ -249,13 +249,11 @@ for_each_engine! {
         assert_eq!(models(server, id).await.len(), 1);
     }
 
-    async fn what_a_kind_cannot_do_is_told(server: &Server) {
+    async fn what_a_server_cannot_do_is_told(server: &Server) {
         let vendor = Vendor::start().await;
-        let account = server.admin().add_account("p", ProviderKind::Mistral, &vendor).await;
-        let there = server.admin().add_model(model(&account.provider.id, "m")).await;
+        vendor.set_mode(Mode::Failing(404));
+        let account = server.admin().add_account("p", ProviderKind::OpenaiCompatible, &vendor).await;
         server.models().sync_models(sync(&account.provider.id)).await.refused(Code::Unimplemented, "UNSUPPORTED_BY_PROVIDER");
-        let test = v1::TestModelRequest { id: there.id };
-        server.models().test_model(test).await.refused(Code::Unimplemented, "UNSUPPORTED_BY_PROVIDER");
         let empty = server.admin().add_provider("empty", ProviderKind::Vllm).await;
         server.models().sync_models(sync(&empty.id)).await.refused(Code::FailedPrecondition, "NO_ENDPOINT");
         server.models().sync_models(sync("0199aaaa-0000-7000-8000-000000000000")).await.refused(Code::NotFound, "NOT_FOUND");

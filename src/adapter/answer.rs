@@ -36,7 +36,18 @@ impl Answer {
 
     /// The body as JSON that is no error.
     pub(super) fn json(&self) -> Result<Value, CallError> {
-        let value: Value = serde_json::from_slice(&self.body)
+        self.checked(&self.body)
+    }
+
+    /// The first event of a stream of server-sent events, as JSON that is no error. A body that is no stream is read as
+    /// JSON: vendors refuse a stream in this way.
+    pub(super) fn first_event(&self) -> Result<Value, CallError> {
+        let data = self.body.split(|byte| matches!(byte, b'\n' | b'\r')).find_map(|line| line.strip_prefix(b"data:"));
+        self.checked(data.unwrap_or(&self.body))
+    }
+
+    fn checked(&self, json: &[u8]) -> Result<Value, CallError> {
+        let value: Value = serde_json::from_slice(json)
             .map_err(|_| CallError::unexpected(Some(self.status), "the answer is not JSON; check the base URL"))?;
         if vendor_error::is_error(&value) {
             return Err(refusal(self.status, &vendor_error::read_value(&value), &self.redactor));
@@ -53,7 +64,7 @@ pub(super) fn error_of(head: &Parts, body: &[u8], redactor: &Redactor, now: Time
         return CallError::unexpected(Some(status), message);
     }
     let mut error = refusal(status, &vendor_error::read(&head.headers, body), redactor);
-    error.retry_after = retry::asked(&head.headers, now);
+    error.retry_after = retry::asked(&head.headers, now).or(error.retry_after);
     error.should_retry = retry::should_retry(&head.headers);
     error
 }
@@ -62,7 +73,11 @@ fn refusal(status: u16, error: &VendorError, redactor: &Redactor) -> CallError {
     let text = redactor.clean(&error.message);
     let message = if text.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {text}") };
     let message = message.chars().take(super::fault::MAX_MESSAGE).collect::<String>();
-    CallError::new(CallErrorKind::Http { status, meaning: meaning(status, error) }, message)
+    let retry_after = error.retry_after;
+    CallError {
+        retry_after,
+        ..CallError::new(CallErrorKind::Http { status, meaning: meaning(status, error) }, message)
+    }
 }
 
 /// The whole body, if it is no longer than `bound`.

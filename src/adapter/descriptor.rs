@@ -18,9 +18,6 @@ pub struct Descriptor {
     /// The usual one first, then other regions.
     pub default_base_urls: &'static [&'static str],
     pub secret_fields: &'static [SecretField],
-    pub supports_model_sync: bool,
-    pub supports_validation: bool,
-    pub supports_model_test: bool,
 }
 
 const fn required(name: &'static str) -> SecretField {
@@ -38,23 +35,9 @@ const AWS: &[SecretField] =
     &[optional("api_key"), optional("secret_key"), optional("session_token"), optional("access_token")];
 
 impl Descriptor {
-    /// A kind of which only the facts are known: its vendor can be probed and not asked.
     pub(super) const fn of(kind: ProviderKind) -> Self {
         let (display_name, default_base_urls, secret_fields) = facts(kind);
-        Self {
-            kind,
-            display_name,
-            default_base_urls,
-            secret_fields,
-            supports_model_sync: false,
-            supports_validation: false,
-            supports_model_test: false,
-        }
-    }
-
-    /// A kind whose adapter makes all calls.
-    pub(super) const fn complete(kind: ProviderKind) -> Self {
-        Self { supports_model_sync: true, supports_validation: true, supports_model_test: true, ..Self::of(kind) }
+        Self { kind, display_name, default_base_urls, secret_fields }
     }
 
     #[must_use]

@@ -36,7 +36,7 @@ pub enum CallErrorKind {
     UnexpectedAnswer {
         status: Option<u16>,
     },
-    /// The kind has no such call.
+    /// This vendor or server has no such call.
     Unsupported {
         kind: &'static str,
         call: &'static str,

@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalogue::{Catalogue, Entry};
-use crate::domain::Violations;
 use crate::domain::model::sync::{ListedModel, Sourced};
 use crate::domain::model::{Capability, ModelType};
 use crate::domain::provider::ProviderKind;
 use crate::domain::text::Text;
+use crate::domain::{Timestamp, Violations};
 
 impl ListedModel {
     /// Takes what the vendor says about capabilities, if it says anything.
@@ -49,6 +49,14 @@ pub(super) fn fits(rule: Text, value: &str) -> bool {
     let mut violations = Violations::default();
     rule.check("", value, &mut violations);
     violations.is_empty()
+}
+
+/// Whether a date or a date with its time, as vendors write them, has come. One that cannot be read has not.
+pub(super) fn is_past(date: &str, now: Timestamp) -> bool {
+    let time = date.parse::<jiff::Timestamp>().ok();
+    let day = || date.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
+    let time = time.or_else(|| day().map(|day| day.timestamp()));
+    time.is_some_and(|time| time.as_microsecond() <= now.micros())
 }
 
 /// Completes what a vendor listed: one model per id, in the order of ids.

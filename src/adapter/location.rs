@@ -2,10 +2,19 @@
 //!
 //! Invariant: what is appended never changes the host, whatever it says.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::fault::CallError;
 use crate::domain::endpoint::Endpoint;
+
+/// What need not be encoded in a segment of a path or in a query.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// `text` as one segment of a path, or as a value in a query.
+pub(super) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
 
 /// A base URL to append paths to.
 pub(super) struct Location(Url);
@@ -15,6 +24,11 @@ impl Location {
     pub(super) fn base(endpoint: &Endpoint) -> Result<Self, CallError> {
         let url = Url::parse(endpoint.base_url.as_str());
         url.map(Self).map_err(|_| CallError::unexpected(None, "the base URL cannot be read"))
+    }
+
+    /// A host of its own, without a path.
+    pub(super) fn root(url: &Url) -> Self {
+        Self(url.clone())
     }
 
     /// The base URL without the first of `endings` that it ends with.

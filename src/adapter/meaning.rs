@@ -37,6 +37,7 @@ const CODES: &[(&[&str], Meaning)] = &[
             "1113",
             "arrearage",
             "accountoverdueerror",
+            "servicequotaexceededexception",
         ],
         Meaning::NoCredit,
     ),
@@ -123,7 +124,11 @@ mod tests {
 
     #[test]
     fn codes_come_before_the_status_and_the_status_before_the_text() {
-        let error = |code: &str, message: &str| VendorError { codes: vec![code.into()], message: message.into() };
+        let error = |code: &str, message: &str| VendorError {
+            codes: vec![code.into()],
+            message: message.into(),
+            retry_after: None,
+        };
         for (status, code, message, expected) in [
             (401, "", "", Meaning::BadKey),
             (401, "invalid_model", "No permission to use the model", Meaning::UnknownModel),

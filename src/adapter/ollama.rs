@@ -13,7 +13,7 @@ use super::location::Location;
 use super::meaning::Meaning;
 use super::openai::by_word;
 use super::request::Call;
-use super::target::Target;
+use super::target::{NOBODYS_MODEL, Target};
 use super::verdict::{KeyVerdict, ModelVerdict};
 use super::{Adapter, Catalogue, Subject};
 use crate::domain::model::ModelType;
@@ -22,8 +22,6 @@ use crate::domain::provider::ProviderKind;
 
 /// How many models are asked about at a time.
 const AT_ONCE: usize = 4;
-/// Nobody has it, so asking for it spends nothing.
-const NOBODYS_MODEL: &str = "modelward-key-check";
 
 pub(super) struct Ollama;
 
@@ -119,7 +117,7 @@ fn busy_is_a_rate_limit(mut error: CallError) -> CallError {
 
 impl Adapter for Ollama {
     fn descriptor(&self) -> Descriptor {
-        Descriptor::complete(ProviderKind::Ollama)
+        Descriptor::of(ProviderKind::Ollama)
     }
 
     /// A server that needs no key accepts any.
@@ -152,13 +150,13 @@ impl Adapter for Ollama {
         client: &'a Client,
         target: &'a Target<'a>,
         subject: Subject<'a>,
-    ) -> Pending<'a, Result<ModelVerdict, CallError>> {
+    ) -> Pending<'a, ModelVerdict> {
         Box::pin(async move {
             let began = Instant::now();
-            Ok(match Self::test(client, target, subject).await {
+            match Self::test(client, target, subject).await {
                 Ok(()) => ModelVerdict::available(began.elapsed()),
                 Err(error) => ModelVerdict::of_error(&busy_is_a_rate_limit(error), began.elapsed()),
-            })
+            }
         })
     }
 }

@@ -1,5 +1,8 @@
 //! Vendors and servers that speak OpenAI's API: one implementation, parameterised by what differs.
 
+use serde_json::{Value, json};
+use url::Url;
+
 mod list;
 pub(super) use list::by_word;
 mod trial;
@@ -7,66 +10,131 @@ mod trial;
 use super::client::Client;
 use super::descriptor::Descriptor;
 use super::dial::Pending;
-use super::fault::CallError;
+use super::fault::{CallError, CallErrorKind};
 use super::listed;
 use super::location::Location;
-use super::request::Call;
-use super::target::Target;
+use super::meaning::Meaning;
+use super::request::{Authority, Call};
+use super::target::{NOBODYS_MODEL, Target};
 use super::verdict::{KeyVerdict, ModelVerdict};
 use super::{Adapter, Catalogue, Subject};
+use crate::domain::Timestamp;
+use crate::domain::endpoint::Endpoint;
 use crate::domain::model::ModelType;
 use crate::domain::model::sync::ListedModel;
 use crate::domain::provider::ProviderKind;
 
+/// What is different about one of them. [`OpenAi::like`] has what most of them share.
 pub(super) struct OpenAi {
-    kind: ProviderKind,
+    pub(super) kind: ProviderKind,
     /// The name of the limit of generated tokens that is tried first.
-    token_limit: TokenLimit,
+    pub(super) token_limit: TokenLimit,
+    pub(super) key_check: KeyCheck,
+    /// Takes over what a line of the list says in this vendor's own words.
+    pub(super) tell: fn(&Value, &mut ListedModel, Timestamp),
     /// The type of a model that nobody else knows, by its id.
-    type_by_id: fn(&str) -> Option<ModelType>,
+    pub(super) type_by_id: fn(&str) -> Option<ModelType>,
+    /// Where a call goes, given its path below the API and the model that it is about.
+    pub(super) url: fn(&Endpoint, &str, Option<&str>) -> Result<Url, CallError>,
+    /// How the key is sent.
+    pub(super) send_key: SendKey,
 }
 
+pub(super) type SendKey = for<'a> fn(Call<'a>, Option<Authority<'a>>) -> Result<Call<'a>, CallError>;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TokenLimit {
+pub(super) enum TokenLimit {
     /// `max_tokens`, which newer models of `OpenAI` refuse.
     Old,
     /// `max_completion_tokens`, which most other servers do not know.
     New,
 }
 
+/// What tells a good key from a bad one, without spending tokens.
+#[derive(Clone, Copy)]
+pub(super) enum KeyCheck {
+    /// The list of models is for good keys only.
+    List,
+    /// The account's balance; the list where there is none.
+    Balance { path: &'static str, is_spent: fn(&Value) -> bool },
+    /// The list, which is not documented; where it is gone, a call of a model that nobody has: a bad key is refused
+    /// before anybody looks for the model.
+    ListOrNobodysModel,
+}
+
 pub(super) static OPENAI: OpenAi =
-    OpenAi { kind: ProviderKind::OpenAi, token_limit: TokenLimit::New, type_by_id: list::type_by_id };
+    OpenAi { token_limit: TokenLimit::New, type_by_id: list::type_by_id, ..OpenAi::like(ProviderKind::OpenAi) };
 pub(super) static COMPATIBLE: OpenAi =
-    OpenAi { kind: ProviderKind::OpenAiCompatible, token_limit: TokenLimit::Old, type_by_id: list::type_by_id };
-pub(super) static VLLM: OpenAi =
-    OpenAi { kind: ProviderKind::Vllm, token_limit: TokenLimit::Old, type_by_id: |_| None };
+    OpenAi { type_by_id: list::type_by_id, ..OpenAi::like(ProviderKind::OpenAiCompatible) };
+pub(super) static VLLM: OpenAi = OpenAi::like(ProviderKind::Vllm);
 
 impl OpenAi {
-    async fn listed(&self, client: &Client, target: &Target<'_>) -> Result<Vec<ListedModel>, CallError> {
-        let call = Call::get(Location::base(target.endpoint)?.join("models")).bearer(target.authority)?;
-        list::read(&client.call(&call, &target.terms(client)).await?.json()?)
+    pub(super) const fn like(kind: ProviderKind) -> Self {
+        Self {
+            kind,
+            token_limit: TokenLimit::Old,
+            key_check: KeyCheck::List,
+            tell: |_, _, _| {},
+            type_by_id: |_| None,
+            url: |endpoint, path, _| Ok(Location::base(endpoint)?.join(path)),
+            send_key: |call, authority| call.bearer(authority),
+        }
     }
 
-    async fn check_key(&self, client: &Client, target: &Target<'_>) -> Result<(), CallError> {
-        let base = Location::base(target.endpoint)?;
-        // OpenRouter lists its models to everybody, so the list says nothing about a key.
-        if base.host() == "openrouter.ai" {
-            let call = Call::get(base.join("key")).bearer(target.authority)?;
-            return client.call(&call, &target.terms(client)).await?.json().map(|_| ());
+    async fn get(&self, client: &Client, target: &Target<'_>, path: &str) -> Result<Value, CallError> {
+        let call = (self.send_key)(Call::get((self.url)(target.endpoint, path, None)?), target.authority)?;
+        client.call(&call, &target.terms(client)).await?.json()
+    }
+
+    async fn listed(&self, client: &Client, target: &Target<'_>) -> Result<Vec<ListedModel>, CallError> {
+        let now = client.now();
+        list::read(&self.get(client, target, "models").await?, |row, model| (self.tell)(row, model, now))
+    }
+
+    /// Servers and vendors that promise no list may have none.
+    fn without_list(&self, error: CallError) -> CallError {
+        let promised =
+            self.kind != ProviderKind::OpenAiCompatible && !matches!(self.key_check, KeyCheck::ListOrNobodysModel);
+        if promised || error.meaning() != Some(Meaning::NoSuchCall) {
+            return error;
         }
-        self.listed(client, target).await.map(|_| ())
+        CallError { kind: CallErrorKind::Unsupported { kind: self.kind.name(), call: "SyncModels" }, ..error }
+    }
+
+    async fn check_key(&self, client: &Client, target: &Target<'_>) -> Result<KeyVerdict, CallError> {
+        // OpenRouter lists its models to everybody, so the list says nothing about a key.
+        if Location::base(target.endpoint)?.host() == "openrouter.ai" {
+            return self.get(client, target, "key").await.map(|_| KeyVerdict::valid());
+        }
+        let there = |outcome: &Result<_, CallError>| {
+            outcome.as_ref().err().and_then(CallError::meaning) != Some(Meaning::NoSuchCall)
+        };
+        if let KeyCheck::Balance { path, is_spent } = self.key_check {
+            let balance = self.get(client, target, path).await;
+            if there(&balance) {
+                let verdict = |balance| if is_spent(&balance) { KeyVerdict::no_credit() } else { KeyVerdict::valid() };
+                return balance.map(verdict);
+            }
+        }
+        let listed = self.get(client, target, "models").await;
+        if there(&listed) || !matches!(self.key_check, KeyCheck::ListOrNobodysModel) {
+            return list::read(&listed?, |_, _| {}).map(|_| KeyVerdict::valid());
+        }
+        let messages = json!([{"role": "user", "content": "ping"}]);
+        let body = json!({"model": NOBODYS_MODEL, "messages": messages, self.token_limit.name(): 1});
+        self.ask(client, target, "chat/completions", &body, "choices").await.map(|()| KeyVerdict::valid())
     }
 }
 
 impl Adapter for OpenAi {
     fn descriptor(&self) -> Descriptor {
-        Descriptor::complete(self.kind)
+        Descriptor::of(self.kind)
     }
 
     fn validate<'a>(&'a self, client: &'a Client, target: &'a Target<'a>) -> Pending<'a, KeyVerdict> {
         Box::pin(async move {
             let checked = self.check_key(client, target).await;
-            checked.map_or_else(|error| KeyVerdict::of_error(&error), |()| KeyVerdict::valid())
+            checked.unwrap_or_else(|error| KeyVerdict::of_error(&error))
         })
     }
 
@@ -77,7 +145,8 @@ impl Adapter for OpenAi {
         target: &'a Target<'a>,
     ) -> Pending<'a, Result<Vec<ListedModel>, CallError>> {
         Box::pin(async move {
-            let models = self.listed(client, target).await?;
+            let listed = self.listed(client, target).await;
+            let models = listed.map_err(|error| self.without_list(error))?;
             Ok(listed::finish(models, self.kind, catalogue, self.type_by_id))
         })
     }
@@ -87,8 +156,8 @@ impl Adapter for OpenAi {
         client: &'a Client,
         target: &'a Target<'a>,
         subject: Subject<'a>,
-    ) -> Pending<'a, Result<ModelVerdict, CallError>> {
-        Box::pin(async move { Ok(self.test(client, target, subject).await) })
+    ) -> Pending<'a, ModelVerdict> {
+        Box::pin(self.test(client, target, subject))
     }
 }
 

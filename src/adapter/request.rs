@@ -11,10 +11,11 @@ use url::Url;
 
 use super::fault::{CallError, CallErrorKind};
 use super::redact::Redactor;
-use crate::domain::CredentialId;
+use super::sigv4::Signer;
 use crate::domain::credential::AllowedHosts;
 use crate::domain::endpoint::Host;
 use crate::domain::secret::{CredentialSecret, SecretText};
+use crate::domain::{CredentialId, Timestamp};
 
 /// What this server calls itself.
 const AGENT: &str = concat!("modelward/", env!("CARGO_PKG_VERSION"));
@@ -48,19 +49,19 @@ pub(super) struct Call<'a> {
     url: Url,
     body: Bytes,
     authority: Option<Authority<'a>>,
-    secret_header: Option<(HeaderName, HeaderValue)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) repeatable: bool,
 }
 
 impl<'a> Call<'a> {
     pub(super) fn get(url: Url) -> Self {
-        let (body, authority, secret_header) = (Bytes::new(), None, None);
-        Self { method: Method::GET, url, body, authority, secret_header, repeatable: true }
+        let (body, authority, headers) = (Bytes::new(), None, Vec::new());
+        Self { method: Method::GET, url, body, authority, headers, repeatable: true }
     }
 
     pub(super) fn post(url: Url, body: &serde_json::Value) -> Self {
         let body = Bytes::from(body.to_string());
-        Self { method: Method::POST, url, body, authority: None, secret_header: None, repeatable: false }
+        Self { method: Method::POST, url, body, authority: None, headers: Vec::new(), repeatable: false }
     }
 
     /// A POST that only reads.
@@ -76,8 +77,46 @@ impl<'a> Call<'a> {
         let key = secret.api_key.as_ref().or(secret.access_token.as_ref());
         let key = key.ok_or_else(|| bad_secret("the credential has no api_key"))?;
         self.authority = Some(authority);
-        self.secret_header = Some((AUTHORIZATION, header("Bearer ", key)?));
+        self.headers.push((AUTHORIZATION, secret_header("Bearer ", key)?));
         Ok(self)
+    }
+
+    /// Sends the authority's `api_key` in the header `name`, or else its `access_token` as a bearer token.
+    pub(super) fn key_in(mut self, name: &'static str, authority: Option<Authority<'a>>) -> Result<Self, CallError> {
+        let Some(Authority { secret, .. }) = authority else { return Ok(self) };
+        let Some(key) = &secret.api_key else { return self.bearer(authority) };
+        self.authority = authority;
+        self.headers.push((HeaderName::from_static(name), secret_header("", key)?));
+        Ok(self)
+    }
+
+    /// Signs the call with the authority's access key (`api_key` and `secret_key`), or else sends its `access_token` as
+    /// a bearer token.
+    pub(super) fn signed(
+        mut self,
+        authority: Option<Authority<'a>>,
+        region: &str,
+        time: Timestamp,
+    ) -> Result<Self, CallError> {
+        let Some(authority) = authority else { return Ok(self) };
+        let secret = authority.secret;
+        match (&secret.api_key, &secret.secret_key, &secret.access_token) {
+            (Some(access_key_id), Some(secret_key), _) => {
+                let session_token = secret.session_token.as_ref();
+                let signer = Signer { access_key_id, secret_key, session_token, region, time };
+                self.headers.extend(signer.headers(&self.method, &self.url, &self.body)?);
+            }
+            (_, _, Some(token)) => self.headers.push((AUTHORIZATION, secret_header("Bearer ", token)?)),
+            _ => return Err(bad_secret("the credential has neither api_key and secret_key, nor access_token")),
+        }
+        self.authority = Some(authority);
+        Ok(self)
+    }
+
+    /// Sends a header that is no secret.
+    pub(super) fn header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.push((HeaderName::from_static(name), HeaderValue::from_static(value)));
+        self
     }
 
     /// Where the call goes, if its secret may go there.
@@ -113,7 +152,7 @@ impl<'a> Call<'a> {
         if !self.body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        if let Some((name, value)) = &self.secret_header {
+        for (name, value) in &self.headers {
             request = request.header(name, value);
         }
         request.body(Full::new(self.body.clone())).map_err(bad)
@@ -127,7 +166,7 @@ pub(super) fn host_of(url: &Url) -> Option<Host> {
     url.host_str().map(|name| Host { secure, name: name.to_ascii_lowercase(), port })
 }
 
-fn header(scheme: &str, key: &SecretText) -> Result<HeaderValue, CallError> {
+fn secret_header(scheme: &str, key: &SecretText) -> Result<HeaderValue, CallError> {
     let text = zeroize::Zeroizing::new(format!("{scheme}{}", key.expose()));
     let visible = key.expose().bytes().all(|byte| byte.is_ascii_graphic());
     match HeaderValue::from_str(&text) {

@@ -7,6 +7,9 @@ use super::request::Authority;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::provider::ProviderKind;
 
+/// A model that nobody has, so that asking for it spends nothing.
+pub(super) const NOBODYS_MODEL: &str = "modelward-key-check";
+
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
     pub kind: ProviderKind,

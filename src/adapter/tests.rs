@@ -1,43 +1,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::testing::{Reply, Server, certificate, client, endpoint, only, raw, reply, secret, target};
+use super::testing::{Reply, Server, certificate, client, endpoint, raw, reply};
 use super::*;
 use crate::domain::SystemClock;
 use crate::domain::health::{HealthCause, Verdict};
 
+mod kinds;
+
 const LIST: &str = r#"{"object":"list","data":[]}"#;
-
-#[test]
-fn every_kind_has_its_adapter() {
-    for (kind, descriptor) in ProviderKind::ALL.into_iter().zip(descriptors()) {
-        assert_eq!(descriptor.kind, kind);
-        let built = kind.is_self_hosted() || kind == ProviderKind::OpenAi;
-        assert_eq!(descriptor.supports_model_sync, built, "{kind:?}");
-        assert_eq!(descriptor.supports_model_test, built, "{kind:?}");
-        assert_eq!(descriptor.supports_validation, built, "{kind:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_kind_without_calls_says_so_and_asks_nobody() {
-    let server = Server::start(|_| reply(200, LIST)).await;
-    let (client, endpoint, secret) = (client(), endpoint(&server.url("")), secret());
-    let hosts = only(&endpoint);
-    let adapter = for_kind(ProviderKind::Mistral);
-    let target = target(ProviderKind::Mistral, &endpoint, &secret, &hosts);
-    let catalogue = Catalogue::builtin().unwrap();
-    let subject = Subject { model_id: "m", model_type: ModelType::Chat };
-    let listed = adapter.list_models(&client, &catalogue, &target).await.unwrap_err();
-    let tested = adapter.test_model(&client, &target, subject).await.unwrap_err();
-    for (error, name) in [(listed, "SyncModels"), (tested, "TestModel")] {
-        let expected = crate::domain::Error::UnsupportedByProvider { kind: "mistral", call: name };
-        assert_eq!(crate::domain::Error::from(error), expected);
-    }
-    let verdict = adapter.validate(&client, &target).await;
-    assert_eq!(verdict.status, Some(crate::domain::credential::ValidationStatus::Unsupported));
-    assert_eq!(server.connections(), 0);
-}
 
 #[tokio::test]
 async fn each_kind_is_probed_at_its_path_without_a_credential() {

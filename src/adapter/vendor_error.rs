@@ -2,6 +2,8 @@
 //!
 //! The text is the vendor's and may echo a secret: it is only for [`super::redact`] and for recognising a cause.
 
+use std::time::Duration;
+
 use http::HeaderMap;
 use serde_json::Value;
 
@@ -11,6 +13,8 @@ pub struct VendorError {
     /// Everything that names the error: codes, types, classes, reasons.
     pub codes: Vec<String>,
     pub message: String,
+    /// How long the body asks to wait: Google's `RetryInfo`.
+    pub retry_after: Option<Duration>,
 }
 
 /// Reads an error's headers and body.
@@ -18,7 +22,7 @@ pub struct VendorError {
 pub fn read(headers: &HeaderMap, body: &[u8]) -> VendorError {
     let mut error = match serde_json::from_slice::<Value>(body) {
         Ok(value) => read_value(&value),
-        Err(_) => VendorError { codes: Vec::new(), message: plain_text(body) },
+        Err(_) => VendorError { message: plain_text(body), ..VendorError::default() },
     };
     // Bedrock names the class in a header, sometimes with a URL behind a colon.
     if let Some(class) = headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok()) {
@@ -63,6 +67,7 @@ fn take(error: &mut VendorError, from: &Value) {
     }
     for detail in from.get("details").and_then(Value::as_array).into_iter().flatten() {
         error.codes.extend(detail.get("reason").and_then(word));
+        error.retry_after = error.retry_after.or_else(|| seconds(detail.get("retryDelay")?.as_str()?));
     }
     let message = ["message", "Message", "error_msg", "msg"].into_iter().find_map(|field| from.get(field)?.as_str());
     message.unwrap_or_default().clone_into(&mut error.message);
@@ -78,6 +83,11 @@ fn detail(value: &Value) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// A duration in JSON's form of protobuf: `37s`, `1.5s`.
+fn seconds(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.strip_suffix('s')?.parse().ok()?).ok().filter(|wait| !wait.is_zero())
 }
 
 /// A code is text, a number or null.
@@ -160,6 +170,19 @@ mod tests {
             assert!(told(body).0.is_empty(), "{body}");
         }
         assert_eq!(read(&HeaderMap::new(), &[0xff, 0xfe]), VendorError::default());
+    }
+
+    #[test]
+    fn google_asks_to_wait_in_the_body() {
+        let told = |delay: &str| {
+            let body = format!(r#"{{"error":{{"code":429,"details":[{{"reason":"X"}},{{"retryDelay":"{delay}"}}]}}}}"#);
+            read(&HeaderMap::new(), body.as_bytes()).retry_after
+        };
+        assert_eq!(told("37s"), Some(Duration::from_secs(37)));
+        assert_eq!(told("1.5s"), Some(Duration::from_millis(1500)));
+        for none in ["", "0s", "-1s", "NaNs", "1e300s", "soon"] {
+            assert_eq!(told(none), None, "{none}");
+        }
     }
 
     #[test]

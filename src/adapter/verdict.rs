@@ -28,8 +28,9 @@ impl KeyVerdict {
         Self::of(Some(ValidationStatus::Valid), ValidationCause::None, "the vendor accepts the key")
     }
 
-    pub(super) fn unsupported() -> Self {
-        Self::of(Some(ValidationStatus::Unsupported), ValidationCause::None, "keys of this kind cannot be checked")
+    pub(super) fn no_credit() -> Self {
+        let message = "the vendor accepts the key, and its account has no credit left";
+        Self::of(Some(ValidationStatus::Valid), ValidationCause::NoCredit, message)
     }
 
     /// A verdict that needed no vendor.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Control, Mutation};
-use crate::adapter::{self, Adapter, Authority, KeyVerdict, ModelVerdict, Subject, Target};
-use crate::domain::credential::{Credential, Validation, ValidationCause, ValidationStatus};
+use crate::adapter::{self, Authority, KeyVerdict, ModelVerdict, Subject, Target};
+use crate::domain::credential::{Credential, Validation, ValidationCause};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::image::StatusValue;
 use crate::domain::model::sync::Listing;
@@ -59,7 +59,7 @@ impl Control {
         let deadline = self.deadline(&mutation.call);
         let result = self.sync_now(mutation, &provider, force, expected, deadline, &snapshot).await;
         // What a person got wrong says nothing about the vendor.
-        if !rehearsal && !matches!(result, Err(Error::ProviderDisabled { .. } | Error::UnsupportedByProvider { .. })) {
+        if !rehearsal && !matches!(result, Err(Error::ProviderDisabled { .. })) {
             self.parts.statuses.record(vec![StatusValue::Sync(id, self.sync_status(&result))]).await;
         }
         result.map(|(summary, _)| summary)
@@ -75,12 +75,7 @@ impl Control {
         deadline: Instant,
         snapshot: &Snapshot,
     ) -> Result<(SyncSummary, String)> {
-        let adapter = adapter::for_kind(provider.kind);
-        let descriptor = adapter.descriptor();
-        if !descriptor.supports_model_sync {
-            return Err(Error::UnsupportedByProvider { kind: provider.kind.name(), call: "SyncModels" });
-        }
-        let listing = self.list_models(adapter, provider, deadline, snapshot).await?;
+        let listing = self.list_models(provider, deadline, snapshot).await?;
         let (id, message) = (provider.id, listing.message());
         // The provider may have changed while the vendor was asked: its revision counts when the models are written.
         let plan = self.write(mutation, move |view, context| sync::sync(id, &listing, force, expected, view, context));
@@ -88,13 +83,8 @@ impl Control {
     }
 
     /// The vendor's list, from the first endpoint that gives one.
-    async fn list_models(
-        &self,
-        adapter: &dyn Adapter,
-        provider: &Provider,
-        deadline: Instant,
-        snapshot: &Snapshot,
-    ) -> Result<Listing> {
+    async fn list_models(&self, provider: &Provider, deadline: Instant, snapshot: &Snapshot) -> Result<Listing> {
+        let adapter = adapter::for_kind(provider.kind);
         let mut failed = None;
         for endpoint in routing::order(snapshot, &self.board().load(), provider.id, Prefer::Default)? {
             let opened = match self.open_for(provider, &endpoint, snapshot) {
@@ -196,9 +186,6 @@ impl Control {
         snapshot: &Snapshot,
     ) -> KeyVerdict {
         let adapter = adapter::for_kind(provider.kind);
-        if !adapter.descriptor().supports_validation {
-            return KeyVerdict::decided(ValidationStatus::Unsupported, "keys of this kind cannot be checked");
-        }
         let Ok(route) = routing::order(snapshot, &self.board().load(), provider.id, Prefer::Priority) else {
             return KeyVerdict::undecided(ValidationCause::NoEndpoint, "the provider has no active endpoint");
         };
@@ -217,18 +204,14 @@ impl Control {
     /// Lets the vendor run a model once, minimally, and keeps the verdict.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::ProviderDisabled`], [`Error::UnsupportedByProvider`]. All else is a verdict.
+    /// [`Error::NotFound`], [`Error::ProviderDisabled`]. All else is a verdict.
     pub async fn test_model(&self, call: &CallContext, id: ModelId) -> Result<(Arc<Model>, Availability)> {
         let snapshot = self.snapshot().load();
         let model = snapshot.live_model(id)?;
         let provider = active(snapshot.live_provider(model.provider_id)?)?;
-        let adapter = adapter::for_kind(provider.kind);
-        if !adapter.descriptor().supports_model_test {
-            return Err(Error::UnsupportedByProvider { kind: provider.kind.name(), call: "TestModel" });
-        }
         let board = self.board().load();
         let former = board.availability(id).map(|entry| Availability::clone(&***entry)).unwrap_or_default();
-        let verdict = self.try_model(adapter, &provider, &model, self.deadline(call), &snapshot).await?;
+        let verdict = self.try_model(&provider, &model, self.deadline(call), &snapshot).await;
         let availability = verdict.over(&former, self.parts.clock.now());
         self.parts.statuses.record(vec![StatusValue::Availability(id, availability.clone())]).await;
         Ok((model, availability))
@@ -236,16 +219,16 @@ impl Control {
 
     async fn try_model(
         &self,
-        adapter: &dyn Adapter,
         provider: &Provider,
         model: &Model,
         deadline: Instant,
         snapshot: &Snapshot,
-    ) -> Result<ModelVerdict> {
+    ) -> ModelVerdict {
+        let adapter = adapter::for_kind(provider.kind);
         let subject = Subject { model_id: &model.model_id, model_type: model.model_type };
         let mut last = ModelVerdict::undecided(AvailabilityCause::NoEndpoint, "the provider has no active endpoint");
         let Ok(route) = routing::order(snapshot, &self.board().load(), provider.id, Prefer::Priority) else {
-            return Ok(last);
+            return last;
         };
         for endpoint in route {
             let opened = match self.open_for(provider, &endpoint, snapshot) {
@@ -255,16 +238,16 @@ impl Control {
                     last = ModelVerdict::undecided(AvailabilityCause::HostNotAllowed, message);
                     continue;
                 }
-                Err(error) => return Ok(ModelVerdict::undecided(AvailabilityCause::NoCredential, error.to_string())),
+                Err(error) => return ModelVerdict::undecided(AvailabilityCause::NoCredential, error.to_string()),
             };
             let authority = opened.as_ref().map(Opened::authority);
             let target = Target { kind: provider.kind, endpoint: &endpoint, authority, deadline };
-            last = adapter.test_model(&self.parts.client, &target, subject).await?;
+            last = adapter.test_model(&self.parts.client, &target, subject).await;
             if !last.try_elsewhere || Instant::now() >= deadline {
                 break;
             }
         }
-        Ok(last)
+        last
     }
 
     /// A credential that may be used at this endpoint, opened; none where the kind works without.

@@ -173,8 +173,9 @@ fn kind_info(descriptor: &adapter::Descriptor) -> v1::ProviderKindInfo {
         default_base_urls: descriptor.default_base_urls.iter().map(ToString::to_string).collect(),
         secret_fields: descriptor.secret_fields.iter().map(|field| field.name.to_owned()).collect(),
         requires_credential: descriptor.requires_credential(),
-        supports_model_sync: descriptor.supports_model_sync,
-        supports_validation: descriptor.supports_validation,
-        supports_model_test: descriptor.supports_model_test,
+        // Every kind has its adapter; what one server of a kind lacks shows when it is asked.
+        supports_model_sync: true,
+        supports_validation: true,
+        supports_model_test: true,
     }
 }

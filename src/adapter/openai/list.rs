@@ -10,24 +10,35 @@ use crate::domain::model::sync::{ListedModel, Sourced};
 use crate::domain::model::{Capability, DESCRIPTION, ModelType, NAME};
 
 /// Where servers put the window and the limit of output, the first present counts.
-const WINDOWS: [&str; 7] = [
+const WINDOWS: [&str; 8] = [
     "/context_length",
     "/context_window",
     "/max_model_len",
     "/max_context_length",
     "/context_size",
     "/top_provider/context_length",
+    "/token_limits/context_window",
     "/meta/n_ctx_train",
 ];
-const OUTPUTS: [&str; 4] =
-    ["/max_output_tokens", "/max_completion_tokens", "/max_output_length", "/top_provider/max_completion_tokens"];
+const OUTPUTS: [&str; 5] = [
+    "/max_output_tokens",
+    "/max_completion_tokens",
+    "/max_output_length",
+    "/top_provider/max_completion_tokens",
+    "/token_limits/max_output_token_length",
+];
 
-/// Reads `{"data":[…]}`, `{"models":[…]}` or a bare array.
-pub(super) fn read(answer: &Value) -> Result<Vec<ListedModel>, CallError> {
+/// Reads `{"data":[…]}`, `{"models":[…]}` or a bare array; `tell` takes over what only this vendor says of a model.
+pub(super) fn read(answer: &Value, tell: impl Fn(&Value, &mut ListedModel)) -> Result<Vec<ListedModel>, CallError> {
     let rows = ["data", "models"].iter().find_map(|name| answer.get(name)?.as_array()).or_else(|| answer.as_array());
     let no_list = || CallError::unexpected(Some(200), "the answer is no list of models; check the base URL");
     let rows = rows.ok_or_else(no_list)?;
-    Ok(rows.iter().filter_map(|row| model(row, rows)).collect())
+    let told = |row| {
+        let mut model = model(row, rows)?;
+        tell(row, &mut model);
+        Some(model)
+    };
+    Ok(rows.iter().filter_map(told).collect())
 }
 
 fn model(row: &Value, rows: &[Value]) -> Option<ListedModel> {
@@ -87,7 +98,9 @@ fn capabilities(row: &Value) -> Vec<Capability> {
     words.extend(
         list("/supported_parameters").filter(|word| matches!(*word, "tools" | "structured_outputs" | "reasoning")),
     );
-    words.extend(list("/architecture/input_modalities").filter(|word| matches!(*word, "image" | "audio")));
+    for place in ["/architecture/input_modalities", "/modalities/input_modalities"] {
+        words.extend(list(place).filter(|word| matches!(*word, "image" | "audio")));
+    }
     let flags = row.get("capabilities").and_then(Value::as_object);
     words.extend(
         flags.into_iter().flatten().filter(|(_, value)| value.as_bool() == Some(true)).map(|(name, _)| name.as_str()),

@@ -6,7 +6,6 @@ use tokio::time::Instant;
 use super::super::Subject;
 use super::super::client::Client;
 use super::super::fault::{CallError, CallErrorKind};
-use super::super::location::Location;
 use super::super::meaning::Meaning;
 use super::super::request::Call;
 use super::super::target::Target;
@@ -18,7 +17,7 @@ use crate::domain::model::ModelType;
 const FEW_TOKENS: i64 = 16;
 
 impl TokenLimit {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Old => "max_tokens",
             Self::New => "max_completion_tokens",
@@ -41,11 +40,11 @@ impl OpenAi {
             ModelType::Chat | ModelType::Vision => self.chat(client, target, id).await,
             ModelType::Completion => {
                 let body = json!({"model": id, "prompt": "ping", "max_tokens": 1});
-                ask(client, target, "completions", &body, "choices").await
+                self.ask(client, target, "completions", &body, "choices").await
             }
             ModelType::Embedding => {
                 let body = json!({"model": id, "input": ["ping"]});
-                ask(client, target, "embeddings", &body, "data").await
+                self.ask(client, target, "embeddings", &body, "data").await
             }
             // A call would cost, or make files.
             ModelType::Image | ModelType::Audio | ModelType::Rerank | ModelType::Moderation => {
@@ -60,19 +59,40 @@ impl OpenAi {
     }
 
     async fn chat(&self, client: &Client, target: &Target<'_>, id: &str) -> Result<(), CallError> {
-        let body = |limit: TokenLimit| {
-            let mut body = json!({"model": id, "messages": [{"role": "user", "content": "ping"}], "stream": false});
-            if let Some(fields) = body.as_object_mut() {
-                fields.insert(limit.name().to_owned(), FEW_TOKENS.into());
-            }
-            body
+        let ask = async |limit: TokenLimit, stream: bool| {
+            let messages = json!([{"role": "user", "content": "ping"}]);
+            let body = json!({"model": id, "messages": messages, "stream": stream, limit.name(): FEW_TOKENS});
+            self.ask(client, target, "chat/completions", &body, "choices").await
         };
-        match ask(client, target, "chat/completions", &body(self.token_limit), "choices").await {
+        match ask(self.token_limit, false).await {
             Err(error) if error.meaning() == Some(Meaning::WrongParameter) => {
-                ask(client, target, "chat/completions", &body(self.token_limit.other()), "choices").await
+                ask(self.token_limit.other(), false).await
             }
+            Err(error) if wants_a_stream(&error) => ask(self.token_limit, true).await,
             outcome => outcome,
         }
+    }
+
+    /// Asks, and expects an answer with something in the list `field`.
+    pub(super) async fn ask(
+        &self,
+        client: &Client,
+        target: &Target<'_>,
+        path: &str,
+        body: &Value,
+        field: &str,
+    ) -> Result<(), CallError> {
+        let model = body.get("model").and_then(Value::as_str);
+        let call = Call::post((self.url)(target.endpoint, path, model)?, body);
+        let call = (self.send_key)(call, target.authority)?;
+        let answer = client.call(&call, &target.terms(client)).await?.first_event()?;
+        let other = || CallError::unexpected(Some(200), format!("the answer has no {field}"));
+        // The first event of Azure's streams has no choices, but the results of its filter.
+        let answered = answer.get(field).and_then(Value::as_array).is_some_and(|list| !list.is_empty())
+            || answer.get("prompt_filter_results").is_some();
+        // Ark's multimodal embeddings are one object.
+        let answered = answered || answer.get(field).is_some_and(Value::is_object);
+        answered.then_some(()).ok_or_else(other)
     }
 
     /// Whether the vendor lists the model. `tried` is how a call of it failed, and what counts without a list.
@@ -86,13 +106,10 @@ impl OpenAi {
     }
 }
 
-/// Asks, and expects an answer with something in the list `field`.
-async fn ask(client: &Client, target: &Target<'_>, path: &str, body: &Value, field: &str) -> Result<(), CallError> {
-    let call = Call::post(Location::base(target.endpoint)?.join(path), body).bearer(target.authority)?;
-    let answer = client.call(&call, &target.terms(client)).await?.json()?;
-    let answered = answer.get(field).and_then(Value::as_array).is_some_and(|list| !list.is_empty());
-    let other = || CallError::unexpected(Some(200), format!("the answer has no {field}"));
-    answered.then_some(()).ok_or_else(other)
+/// Several of Alibaba's models only stream.
+fn wants_a_stream(error: &CallError) -> bool {
+    let says = ["stream", "enable_thinking"];
+    error.http_status() == Some(400) && says.iter().any(|text| error.message.contains(text))
 }
 
 /// Whether the model, if it exists, wants another call than the one that was made.
