@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
@@ -26,6 +27,13 @@ impl Departure {
     }
 }
 
+/// A refusal in place of a message. An error of the body would only reset the stream, and its client not learn why.
+fn trailers(refusal: &Status) -> Result<Frame<Bytes>, Status> {
+    let mut headers = HeaderMap::new();
+    refusal.add_header(&mut headers)?;
+    Ok(Frame::trailers(headers))
+}
+
 impl http_body::Body for Departure {
     type Data = Bytes;
     type Error = Status;
@@ -38,7 +46,7 @@ impl http_body::Body for Departure {
         if let Err(error) = self.room.take(size) {
             self.body = Body::empty();
             self.room.release();
-            return Poll::Ready(Some(Err(status(error, ""))));
+            return Poll::Ready(Some(trailers(&status(error, ""))));
         }
         Poll::Ready(frame)
     }
@@ -49,5 +57,33 @@ impl http_body::Body for Departure {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt as _, Full};
+    use tonic::Code;
+
+    use super::super::peer::{Allowance, Peers};
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_finds_no_room_is_refused_in_its_trailers() {
+        let peers = Peers::new(Allowance { connections: 9, calls: 9, bytes: 5 });
+        let address = "192.0.2.1".parse().unwrap();
+        let _seat = peers.connect(address).unwrap();
+        let answer = |text: &'static str| {
+            let share = peers.call(Some(address)).unwrap();
+            Departure::bounded(Body::new(Full::new(Bytes::from_static(text.as_bytes()))), share)
+        };
+        let mut waiting = answer("four");
+        waiting.frame().await.unwrap().unwrap();
+        let refused = answer("four").collect().await.unwrap();
+        let status = Status::from_header_map(refused.trailers().unwrap()).unwrap();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert!(!status.details().is_empty() && refused.to_bytes().is_empty());
+        drop(waiting);
+        assert_eq!(answer("four").collect().await.unwrap().to_bytes(), "four");
     }
 }
