@@ -40,6 +40,8 @@ impl Server {
             .env_clear()
             .envs(variables.iter().map(|(name, value)| (name, value)))
             .args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data-dir", "data"])
+            // All callers have one address, and 256 pages of 1,000 models are more than one peer may leave unread.
+            .args(["--set", "limits.max_memory_per_peer=1GiB"])
             .args(settings.iter().flat_map(|setting| ["--set", setting]))
             .current_dir(directory)
             .stdin(Stdio::null())
