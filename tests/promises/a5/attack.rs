@@ -18,13 +18,15 @@ use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
 
 use super::generator::{Generator, Known};
-use super::judge::{Answer, judge};
+use super::judge::{Answer, Unread, judge};
 use super::shape::{Method, Shapes};
 use super::value::one;
 
 /// Every so many-th request passes the gate; the others go to the handlers at once, for the sake of time: what they say
 /// makes no difference before.
 const GATED: u64 = 8;
+/// The longest message that the transport takes where nobody tells it another limit, in bytes.
+const LARGEST: usize = 4 << 20;
 /// Calls of one RPC that are under way together.
 const TOGETHER: usize = 24;
 
@@ -110,10 +112,12 @@ impl Attack {
         let answer = answered.catch_unwind().await.unwrap_or_else(|_| Err("a panic".to_owned()));
         match answer.map_err(&told)? {
             Answer::Refused(refusal) => Ok(refusal.reason),
-            Answer::Undecodable { too_deep } if too_deep || !self.decodes(method, &message) => {
-                Ok("undecodable".to_owned())
+            Answer::Unread(Unread::TooLarge) if message.len() > LARGEST => Ok("too large".to_owned()),
+            Answer::Unread(Unread::TooLarge) => Err(told("too large, it says".to_owned())),
+            Answer::Unread(Unread::Undecodable) if self.decodes(method, &message) => {
+                Err(told("does not decode, it says".to_owned()))
             }
-            Answer::Undecodable { .. } => Err(told("does not decode, it says".to_owned())),
+            Answer::Unread(_) => Ok("undecodable".to_owned()),
             Answer::Message(answer) => {
                 // Decoding by descriptor is slow: a sample will do.
                 if let Some(answer) = answer.filter(|_| number.is_multiple_of(16)) {
@@ -141,7 +145,8 @@ impl Attack {
     /// All that is needed to send it again.
     fn tell(&self, method: &Method, number: u64, message: &[u8], metadata: &HeaderMap, problem: &str) -> String {
         let mut text = format!("{problem}\nrpc {}, seed {}, number {number}\n", method.path, self.seed);
-        let _ = writeln!(text, "message {}", hex::encode(message));
+        // Seed and number make the rest of a long one again.
+        let _ = writeln!(text, "message {:.8000}", hex::encode(message));
         for (name, value) in metadata.iter().filter(|(name, _)| *name != "authorization") {
             let _ = writeln!(text, "metadata {name}: {value:?}");
         }

@@ -17,10 +17,15 @@ pub enum Answer {
     /// Unless it came compressed.
     Message(Option<Bytes>),
     Refused(Refusal),
-    /// The message does not decode; of a service without the gate.
-    Undecodable {
-        too_deep: bool,
-    },
+    /// What the transport itself refused, of a service without the gate.
+    Unread(Unread),
+}
+
+/// Why the transport refused a message.
+pub enum Unread {
+    TooLarge,
+    TooDeep,
+    Undecodable,
 }
 
 /// Reads an answer to its end.
@@ -34,8 +39,14 @@ pub async fn judge(response: Response<Body>) -> Result<Answer, String> {
     let late = body.trailers().and_then(Status::from_header_map);
     let status = early.or(late).ok_or("an answer without a status")?;
     // So the transport says it; the gate, where there is one, makes a bad request of it.
-    if status.code() == Code::Internal && status.details().is_empty() && !head.headers.contains_key("x-request-id") {
-        return Ok(Answer::Undecodable { too_deep: status.message().contains("recursion limit") });
+    let of_transport = status.details().is_empty() && !head.headers.contains_key("x-request-id");
+    match status.code() {
+        Code::Internal if of_transport && status.message().contains("recursion limit") => {
+            return Ok(Answer::Unread(Unread::TooDeep));
+        }
+        Code::Internal if of_transport => return Ok(Answer::Unread(Unread::Undecodable)),
+        Code::OutOfRange if of_transport => return Ok(Answer::Unread(Unread::TooLarge)),
+        _ => {}
     }
     if status.code() != Code::Ok {
         return refused(&status, &head.headers).map(Answer::Refused);

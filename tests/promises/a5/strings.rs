@@ -164,7 +164,7 @@ async fn try_one(server: &Server, subject: &Subject, place: &Place, text: &str, 
                 refusal.fields.iter().any(|named| named.starts_with(&field) || field.starts_with(named.as_str()));
             return if named { Ok(false) } else { Err(told(refusal.to_string())) };
         }
-        Answer::Undecodable { .. } => return Err(told("undecodable".to_owned())),
+        Answer::Unread(_) => return Err(told("not read".to_owned())),
     };
     let stored = read_back(server, subject, place, &made).await.map_err(told)?;
     let (given, kept) = (place.get(&resource), place.get(&stored));
