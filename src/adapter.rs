@@ -1,8 +1,9 @@
 //! Vendors: one adapter per kind of provider, and the one guarded client through which all of them speak.
 //!
-//! An adapter answers four questions. `probe`: is an endpoint alive (no credential, no tokens spent)? `validate`: what
-//! does the vendor say about a key? `list_models`: what does it offer? `test_model`: does one model answer? Verdicts
-//! are values, not errors; only a list that cannot be had is an error.
+//! Four questions can be asked. `probe`: is an endpoint alive (no credential, no tokens spent)? `validate`: what does the
+//! vendor say about a key? `list_models`: what does it offer? `test_model`: does one model answer? Verdicts are values,
+//! not errors; only a list that cannot be had is an error. An [`Adapter`] knows how its vendor is asked; what is the
+//! same for all of them is beside it.
 //!
 //! Invariant: every connection that leaves this server is opened by [`Client`], and a secret leaves it only as part of
 //! an [`Authority`]. To add a vendor: a file with an [`Adapter`], and its line in [`for_kind`].
@@ -10,6 +11,7 @@
 mod address;
 mod answer;
 mod anthropic;
+mod ask;
 mod azure;
 mod baidu;
 mod bedrock;
@@ -43,6 +45,7 @@ mod verdict;
 mod zhipu;
 
 pub use address::{AddressClass, Reach, classify};
+pub use ask::{Ask, Subject, Tried};
 pub use catalogue::{Catalogue, CatalogueError, Entry};
 pub use client::{Client, ClientConfig};
 pub use descriptor::{Descriptor, SecretField};
@@ -54,6 +57,8 @@ pub use target::Target;
 pub use tls::SetupError;
 pub use verdict::{KeyVerdict, ModelVerdict};
 
+use tokio::time::Instant;
+
 use crate::domain::credential::hosts::VendorHosts;
 use crate::domain::endpoint::{Endpoint, Host};
 use crate::domain::health::Evidence;
@@ -61,41 +66,59 @@ use crate::domain::model::ModelType;
 use crate::domain::model::sync::ListedModel;
 use crate::domain::provider::ProviderKind;
 
-/// The model that a test is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Subject<'a> {
-    /// The vendor's identifier.
-    pub model_id: &'a str,
-    pub model_type: ModelType,
+/// How a kind of provider is asked.
+pub trait Adapter: Send + Sync {
+    fn kind(&self) -> ProviderKind;
+
+    /// Makes a call that only a good key can make, and that spends no tokens.
+    fn check_key<'a>(&'a self, ask: Ask<'a>) -> Pending<'a, Result<KeyVerdict, CallError>>;
+
+    /// What the vendor says about its models, to the list's last page.
+    fn listed<'a>(&'a self, ask: Ask<'a>) -> Pending<'a, Result<Vec<ListedModel>, CallError>>;
+
+    /// Makes one minimal request of a model, or looks up one that [is costly](Subject::is_costly).
+    fn try_model<'a>(&'a self, ask: Ask<'a>, subject: Subject<'a>) -> Pending<'a, Result<Tried, CallError>>;
+
+    /// The type of a model that neither the vendor nor the catalogue tells.
+    fn type_by_id(&self, _id: &str) -> Option<ModelType> {
+        None
+    }
 }
 
-/// What a kind of provider can be asked.
-pub trait Adapter: Send + Sync {
-    fn descriptor(&self) -> Descriptor;
+impl dyn Adapter {
+    #[must_use]
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor::of(self.kind())
+    }
 
     /// Whether an endpoint is alive, within its health check's timeout.
-    fn probe<'a>(&'a self, client: &'a Client, endpoint: &'a Endpoint) -> Pending<'a, Evidence> {
-        Box::pin(probe::probe(client, self.descriptor().kind, endpoint))
+    pub async fn probe(&self, client: &Client, endpoint: &Endpoint) -> Evidence {
+        probe::probe(client, self.kind(), endpoint).await
     }
 
     /// What the vendor says about the target's key.
-    fn validate<'a>(&'a self, client: &'a Client, target: &'a Target<'a>) -> Pending<'a, KeyVerdict>;
+    pub async fn validate(&self, client: &Client, target: &Target<'_>) -> KeyVerdict {
+        let checked = self.check_key(Ask { client, target }).await;
+        checked.unwrap_or_else(|error| KeyVerdict::of_error(&error))
+    }
 
     /// What the vendor offers, completed from the catalogue; one entry per id, sorted by it.
-    fn list_models<'a>(
-        &'a self,
-        client: &'a Client,
-        catalogue: &'a Catalogue,
-        target: &'a Target<'a>,
-    ) -> Pending<'a, Result<Vec<ListedModel>, CallError>>;
+    pub async fn list_models(
+        &self,
+        client: &Client,
+        catalogue: &Catalogue,
+        target: &Target<'_>,
+    ) -> Result<Vec<ListedModel>, CallError> {
+        let models = self.listed(Ask { client, target }).await?;
+        Ok(listed::finish(models, self.kind(), catalogue, |id| self.type_by_id(id)))
+    }
 
-    /// Whether the model answers one minimal request.
-    fn test_model<'a>(
-        &'a self,
-        client: &'a Client,
-        target: &'a Target<'a>,
-        subject: Subject<'a>,
-    ) -> Pending<'a, ModelVerdict>;
+    /// Whether the model answers.
+    pub async fn test_model(&self, client: &Client, target: &Target<'_>, subject: Subject<'_>) -> ModelVerdict {
+        let began = Instant::now();
+        let tried = self.try_model(Ask { client, target }, subject).await;
+        ModelVerdict::of(tried, began.elapsed())
+    }
 }
 
 /// The adapter of a kind.

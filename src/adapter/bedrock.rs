@@ -4,19 +4,17 @@
 //! to list these a synchronisation fails, because half a list would deprecate the other half.
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
 use url::Url;
 
-use super::client::Client;
+use super::Adapter;
+use super::ask::{Ask, Subject, Tried};
 use super::descriptor::Descriptor;
 use super::dial::Pending;
 use super::fault::CallError;
 use super::listed;
 use super::location::{Location, segment};
 use super::request::Call;
-use super::target::Target;
-use super::verdict::{KeyVerdict, ModelVerdict};
-use super::{Adapter, Catalogue, Subject};
+use super::verdict::KeyVerdict;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::model::ModelType;
 use crate::domain::model::sync::ListedModel;
@@ -26,57 +24,28 @@ mod list;
 
 /// The longest page that there is.
 const PROFILES: &str = "inference-profiles?maxResults=1000";
-/// A list that goes on for longer is none.
-const MAX_PAGES: usize = 100;
-
 pub(super) struct Bedrock;
 
 impl Bedrock {
-    async fn send(client: &Client, target: &Target<'_>, call: Call<'_>) -> Result<Value, CallError> {
-        let no_region = || CallError::unexpected(None, "the endpoint has no region, and its host names none");
-        let region = region(target.endpoint).ok_or_else(no_region)?;
-        let call = call.signed(target.authority, region, client.now())?;
-        client.call(&call, &target.terms(client)).await?.json()
-    }
-
     /// Asks the control plane.
-    async fn get(client: &Client, target: &Target<'_>, path: &str) -> Result<Value, CallError> {
-        Self::send(client, target, Call::get(control(target.endpoint)?.join(path))).await
+    async fn get(ask: Ask<'_>, path: &str) -> Result<Value, CallError> {
+        ask.json(signed(ask, Call::get(control(ask.target.endpoint)?.join(path)))?).await
     }
+}
 
-    async fn listed(client: &Client, target: &Target<'_>) -> Result<Vec<ListedModel>, CallError> {
-        let found = Self::get(client, target, "foundation-models").await?;
-        let mut models = list::foundation_models(&found)?;
-        let mut path = PROFILES.to_owned();
-        for _ in 0..MAX_PAGES {
-            let page = Self::get(client, target, &path).await?;
-            let profiles = list::inference_profiles(&page, &found)?;
-            models.extend(profiles);
-            let next = page.get("nextToken").and_then(Value::as_str).filter(|token| !token.is_empty());
-            let Some(token) = next else { return Ok(models) };
-            path = format!("{PROFILES}&nextToken={}", segment(token));
-        }
-        Err(CallError::unexpected(Some(200), format!("the list does not end within {MAX_PAGES} pages")))
-    }
+fn signed<'a>(ask: Ask<'a>, call: Call<'a>) -> Result<Call<'a>, CallError> {
+    let no_region = || CallError::unexpected(None, "the endpoint has no region, and its host names none");
+    let region = region(ask.target.endpoint).ok_or_else(no_region)?;
+    call.signed(ask.target.authority, region, ask.client.now())
+}
 
-    async fn test(client: &Client, target: &Target<'_>, subject: Subject<'_>) -> Result<(), CallError> {
-        let id = subject.model_id;
-        let (call, body, fields) = if subject.model_type == ModelType::Embedding {
-            ("invoke", embedding(id), &["embedding", "embeddings"][..])
-        } else {
-            let messages = json!([{"role": "user", "content": [{"text": "ping"}]}]);
-            ("converse", json!({"messages": messages, "inferenceConfig": {"maxTokens": 1}}), &["output"][..])
-        };
-        let url = Location::base(target.endpoint)?.join(&format!("model/{}/{call}", segment(id)));
-        let answer = Self::send(client, target, Call::post(url, &body)).await?;
-        // A framework in front of the model may answer its error with 200.
-        let other = || CallError::unexpected(Some(200), format!("the answer has no {}", fields.concat()));
-        fields.iter().find_map(|field| answer.get(field)).map(|_| ()).ok_or_else(other)
+/// What a model is asked: the call, its body, and the fields of which the answer has one.
+fn question(subject: Subject<'_>) -> (&'static str, Value, &'static [&'static str]) {
+    if subject.model_type == ModelType::Embedding {
+        return ("invoke", embedding(subject.model_id), &["embedding", "embeddings"]);
     }
-
-    async fn presence(client: &Client, target: &Target<'_>, id: &str) -> Result<(), CallError> {
-        Self::get(client, target, &format!("foundation-models/{}", segment(id))).await.map(|_| ())
-    }
+    let messages = json!([{"role": "user", "content": [{"text": "ping"}]}]);
+    ("converse", json!({"messages": messages, "inferenceConfig": {"maxTokens": 1}}), &["output"])
 }
 
 /// What an embedding model of each maker is asked.
@@ -117,49 +86,41 @@ fn url_of(host: &str, secure: bool) -> Result<Url, CallError> {
 }
 
 impl Adapter for Bedrock {
-    fn descriptor(&self) -> Descriptor {
-        Descriptor::of(ProviderKind::AwsBedrock)
+    fn kind(&self) -> ProviderKind {
+        ProviderKind::AwsBedrock
     }
 
-    fn validate<'a>(&'a self, client: &'a Client, target: &'a Target<'a>) -> Pending<'a, KeyVerdict> {
+    fn check_key<'a>(&'a self, ask: Ask<'a>) -> Pending<'a, Result<KeyVerdict, CallError>> {
         Box::pin(async move {
-            let short = Self::get(client, target, "foundation-models?byInferenceType=PROVISIONED").await;
-            let checked = short.and_then(|answer| list::foundation_models(&answer).map(|_| KeyVerdict::valid()));
-            checked.unwrap_or_else(|error| KeyVerdict::of_error(&error))
+            let short = Self::get(ask, "foundation-models?byInferenceType=PROVISIONED").await?;
+            list::foundation_models(&short).map(|_| KeyVerdict::valid())
         })
     }
 
-    fn list_models<'a>(
-        &'a self,
-        client: &'a Client,
-        catalogue: &'a Catalogue,
-        target: &'a Target<'a>,
-    ) -> Pending<'a, Result<Vec<ListedModel>, CallError>> {
+    fn listed<'a>(&'a self, ask: Ask<'a>) -> Pending<'a, Result<Vec<ListedModel>, CallError>> {
         Box::pin(async move {
-            let models = Self::listed(client, target).await?;
-            Ok(listed::finish(models, ProviderKind::AwsBedrock, catalogue, |_| None))
+            let found = &Self::get(ask, "foundation-models").await?;
+            let mut models = list::foundation_models(found)?;
+            let profiles = listed::pages(PROFILES, move |path| async move {
+                let page = Self::get(ask, &path).await?;
+                let next = page.get("nextToken").and_then(Value::as_str).filter(|token| !token.is_empty());
+                let next = next.map(|token| format!("{PROFILES}&nextToken={}", segment(token)));
+                Ok((list::inference_profiles(&page, found)?, next))
+            });
+            models.extend(profiles.await?);
+            Ok(models)
         })
     }
 
-    fn test_model<'a>(
-        &'a self,
-        client: &'a Client,
-        target: &'a Target<'a>,
-        subject: Subject<'a>,
-    ) -> Pending<'a, ModelVerdict> {
+    fn try_model<'a>(&'a self, ask: Ask<'a>, subject: Subject<'a>) -> Pending<'a, Result<Tried, CallError>> {
         Box::pin(async move {
-            let began = Instant::now();
-            let costly = matches!(
-                subject.model_type,
-                ModelType::Image | ModelType::Audio | ModelType::Rerank | ModelType::Moderation
-            );
-            let (tried, good): (_, fn(_) -> _) = if costly {
-                (Self::presence(client, target, subject.model_id).await, ModelVerdict::listed)
-            } else {
-                (Self::test(client, target, subject).await, ModelVerdict::available)
-            };
-            let latency = began.elapsed();
-            tried.map_or_else(|error| ModelVerdict::of_error(&error, latency), |()| good(latency))
+            let id = segment(subject.model_id);
+            if subject.is_costly() {
+                return Self::get(ask, &format!("foundation-models/{id}")).await.map(|_| Tried::Listed);
+            }
+            let (call, body, fields) = question(subject);
+            let url = Location::base(ask.target.endpoint)?.join(&format!("model/{id}/{call}"));
+            ask.expect(signed(ask, Call::post(url, &body))?, fields).await.map(|()| Tried::Answers)
         })
     }
 }

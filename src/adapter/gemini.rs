@@ -1,71 +1,33 @@
 //! Gemini: Google's own API of its models.
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
-use super::client::Client;
-use super::descriptor::Descriptor;
+use super::Adapter;
+use super::ask::{Ask, Subject, Tried};
 use super::dial::Pending;
 use super::fault::CallError;
 use super::listed::{self, fits};
 use super::location::{Location, segment};
 use super::request::Call;
 use super::target::Target;
-use super::verdict::{KeyVerdict, ModelVerdict};
-use super::{Adapter, Catalogue, Subject};
+use super::verdict::KeyVerdict;
 use crate::domain::model::sync::{ListedModel, Sourced};
 use crate::domain::model::{Capability, DESCRIPTION, ModelType, NAME};
 use crate::domain::provider::ProviderKind;
 
 /// The longest page that there is.
 const PAGE: &str = "models?pageSize=1000";
-/// A list that goes on for longer is none.
-const MAX_PAGES: usize = 100;
-
 pub(super) struct Gemini;
 
 impl Gemini {
-    /// The key goes into a header: in a URL it would end up in logs.
-    async fn send(client: &Client, target: &Target<'_>, call: Call<'_>) -> Result<Value, CallError> {
-        let call = call.key_in("x-goog-api-key", target.authority)?;
-        client.call(&call, &target.terms(client)).await?.json()
+    async fn get(ask: Ask<'_>, path: &str) -> Result<Value, CallError> {
+        ask.json(signed(ask, Call::get(at(ask.target, path)?))?).await
     }
+}
 
-    async fn get(client: &Client, target: &Target<'_>, path: &str) -> Result<Value, CallError> {
-        Self::send(client, target, Call::get(at(target, path)?)).await
-    }
-
-    async fn listed(client: &Client, target: &Target<'_>) -> Result<Vec<ListedModel>, CallError> {
-        let mut models = Vec::new();
-        let mut path = PAGE.to_owned();
-        for _ in 0..MAX_PAGES {
-            let page = Self::get(client, target, &path).await?;
-            models.extend(rows(&page)?.iter().filter_map(row));
-            let next = page.get("nextPageToken").and_then(Value::as_str).filter(|token| !token.is_empty());
-            let Some(token) = next else { return Ok(models) };
-            path = format!("{PAGE}&pageToken={}", segment(token));
-        }
-        Err(CallError::unexpected(Some(200), format!("the list does not end within {MAX_PAGES} pages")))
-    }
-
-    /// Asks for one answer. Models that think may use up the limit before they say anything; that is an answer, too.
-    async fn test(client: &Client, target: &Target<'_>, subject: Subject<'_>) -> Result<(), CallError> {
-        let parts = json!({"parts": [{"text": "ping"}]});
-        let (call, body, field) = if subject.model_type == ModelType::Embedding {
-            ("embedContent", json!({"content": parts}), "embedding")
-        } else {
-            let body = json!({"contents": [parts], "generationConfig": {"maxOutputTokens": 1}});
-            ("generateContent", body, "candidates")
-        };
-        let url = at(target, &format!("models/{}:{call}", segment(subject.model_id)))?;
-        let answer = Self::send(client, target, Call::post(url, &body)).await?;
-        let other = || CallError::unexpected(Some(200), format!("the answer has no {field}"));
-        answer.get(field).map(|_| ()).ok_or_else(other)
-    }
-
-    async fn presence(client: &Client, target: &Target<'_>, id: &str) -> Result<(), CallError> {
-        Self::get(client, target, &format!("models/{}", segment(id))).await.map(|_| ())
-    }
+/// The key goes into a header: in a URL it would end up in logs.
+fn signed<'a>(ask: Ask<'a>, call: Call<'a>) -> Result<Call<'a>, CallError> {
+    call.key_in("x-goog-api-key", ask.target.authority)
 }
 
 /// Operators also give the address of the compatible API, which ends in `/openai`.
@@ -120,50 +82,44 @@ fn row(row: &Value) -> Option<ListedModel> {
     Some(model)
 }
 
+/// What a model is asked, and where it answers. Models that think may use up the limit before they say anything; that is
+/// an answer, too.
+fn question(subject: Subject<'_>) -> (&'static str, Value, &'static str) {
+    let parts = json!({"parts": [{"text": "ping"}]});
+    if subject.model_type == ModelType::Embedding {
+        return ("embedContent", json!({"content": parts}), "embedding");
+    }
+    let body = json!({"contents": [parts], "generationConfig": {"maxOutputTokens": 1}});
+    ("generateContent", body, "candidates")
+}
+
 impl Adapter for Gemini {
-    fn descriptor(&self) -> Descriptor {
-        Descriptor::of(ProviderKind::Gemini)
+    fn kind(&self) -> ProviderKind {
+        ProviderKind::Gemini
     }
 
-    fn validate<'a>(&'a self, client: &'a Client, target: &'a Target<'a>) -> Pending<'a, KeyVerdict> {
-        Box::pin(async move {
-            let page = Self::get(client, target, "models?pageSize=1").await;
-            let checked = page.and_then(|page| rows(&page).map(|_| KeyVerdict::valid()));
-            checked.unwrap_or_else(|error| KeyVerdict::of_error(&error))
-        })
+    fn check_key<'a>(&'a self, ask: Ask<'a>) -> Pending<'a, Result<KeyVerdict, CallError>> {
+        Box::pin(async move { rows(&Self::get(ask, "models?pageSize=1").await?).map(|_| KeyVerdict::valid()) })
     }
 
-    fn list_models<'a>(
-        &'a self,
-        client: &'a Client,
-        catalogue: &'a Catalogue,
-        target: &'a Target<'a>,
-    ) -> Pending<'a, Result<Vec<ListedModel>, CallError>> {
-        Box::pin(async move {
-            let models = Self::listed(client, target).await?;
-            Ok(listed::finish(models, ProviderKind::Gemini, catalogue, |_| None))
-        })
+    fn listed<'a>(&'a self, ask: Ask<'a>) -> Pending<'a, Result<Vec<ListedModel>, CallError>> {
+        Box::pin(listed::pages(PAGE, move |path| async move {
+            let page = Self::get(ask, &path).await?;
+            let next = page.get("nextPageToken").and_then(Value::as_str).filter(|token| !token.is_empty());
+            let next = next.map(|token| format!("{PAGE}&pageToken={}", segment(token)));
+            Ok((rows(&page)?.iter().filter_map(row).collect(), next))
+        }))
     }
 
-    fn test_model<'a>(
-        &'a self,
-        client: &'a Client,
-        target: &'a Target<'a>,
-        subject: Subject<'a>,
-    ) -> Pending<'a, ModelVerdict> {
+    fn try_model<'a>(&'a self, ask: Ask<'a>, subject: Subject<'a>) -> Pending<'a, Result<Tried, CallError>> {
         Box::pin(async move {
-            let began = Instant::now();
-            let costly = matches!(
-                subject.model_type,
-                ModelType::Image | ModelType::Audio | ModelType::Rerank | ModelType::Moderation
-            );
-            let (tried, good): (_, fn(_) -> _) = if costly {
-                (Self::presence(client, target, subject.model_id).await, ModelVerdict::listed)
-            } else {
-                (Self::test(client, target, subject).await, ModelVerdict::available)
-            };
-            let latency = began.elapsed();
-            tried.map_or_else(|error| ModelVerdict::of_error(&error, latency), |()| good(latency))
+            let path = format!("models/{}", segment(subject.model_id));
+            if subject.is_costly() {
+                return Self::get(ask, &path).await.map(|_| Tried::Listed);
+            }
+            let (call, body, field) = question(subject);
+            let url = at(ask.target, &format!("{path}:{call}"))?;
+            ask.expect(signed(ask, Call::post(url, &body))?, &[field]).await.map(|()| Tried::Answers)
         })
     }
 }

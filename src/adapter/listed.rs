@@ -5,11 +5,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalogue::{Catalogue, Entry};
+use super::fault::CallError;
 use crate::domain::model::sync::{ListedModel, Sourced};
 use crate::domain::model::{Capability, ModelType};
 use crate::domain::provider::ProviderKind;
 use crate::domain::text::Text;
 use crate::domain::{Timestamp, Violations};
+
+/// A list that goes on for longer is none.
+const MAX_PAGES: usize = 100;
 
 impl ListedModel {
     /// Takes what the vendor says about capabilities, if it says anything.
@@ -57,6 +61,22 @@ pub(super) fn is_past(date: &str, now: Timestamp) -> bool {
     let day = || date.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
     let time = time.or_else(|| day().map(|day| day.timestamp()));
     time.is_some_and(|time| time.as_microsecond() <= now.micros())
+}
+
+/// Reads a list page by page: `page` asks for one by its path, and answers it with the path of the next.
+pub(super) async fn pages<F>(first: &str, page: impl Fn(String) -> F) -> Result<Vec<ListedModel>, CallError>
+where
+    F: Future<Output = Result<(Vec<ListedModel>, Option<String>), CallError>>,
+{
+    let mut models = Vec::new();
+    let mut path = first.to_owned();
+    for _ in 0..MAX_PAGES {
+        let (more, next) = page(path).await?;
+        models.extend(more);
+        let Some(next) = next else { return Ok(models) };
+        path = next;
+    }
+    Err(CallError::unexpected(Some(200), format!("the list does not end within {MAX_PAGES} pages")))
 }
 
 /// Completes what a vendor listed: one model per id, in the order of ids.

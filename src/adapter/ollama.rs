@@ -2,20 +2,17 @@
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
-use super::client::Client;
-use super::descriptor::Descriptor;
+use super::Adapter;
+use super::ask::{Ask, Subject, Tried};
 use super::dial::Pending;
 use super::fault::{CallError, CallErrorKind};
-use super::listed;
 use super::location::Location;
 use super::meaning::Meaning;
 use super::openai::by_word;
 use super::request::Call;
 use super::target::{NOBODYS_MODEL, Target};
-use super::verdict::{KeyVerdict, ModelVerdict};
-use super::{Adapter, Catalogue, Subject};
+use super::verdict::KeyVerdict;
 use crate::domain::model::ModelType;
 use crate::domain::model::sync::{ListedModel, Sourced};
 use crate::domain::provider::ProviderKind;
@@ -26,25 +23,10 @@ const AT_ONCE: usize = 4;
 pub(super) struct Ollama;
 
 impl Ollama {
-    /// Operators also give the address of the compatible API, which ends in `/v1`.
-    fn at(target: &Target<'_>, path: &str) -> Result<url::Url, CallError> {
-        Ok(Location::base(target.endpoint)?.without(&["/v1", "/api"]).join(path))
-    }
-
-    async fn listed(client: &Client, target: &Target<'_>) -> Result<Vec<ListedModel>, CallError> {
-        let call = Call::get(Self::at(target, "api/tags")?).bearer(target.authority)?;
-        let answer = client.call(&call, &target.terms(client)).await?.json()?;
-        let rows = answer.get("models").and_then(Value::as_array);
-        let rows = rows
-            .ok_or_else(|| CallError::unexpected(Some(200), "the answer is no list of models; check the base URL"))?;
-        let models = rows.iter().filter_map(row).map(|model| Self::with_details(client, target, model));
-        Ok(futures_util::stream::iter(models).buffered(AT_ONCE).collect().await)
-    }
-
     /// Older versions tell windows and capabilities only one by one. What cannot be had stays open.
-    async fn with_details(client: &Client, target: &Target<'_>, mut model: ListedModel) -> ListedModel {
+    async fn with_details(ask: Ask<'_>, mut model: ListedModel) -> ListedModel {
         if (model.context_window.is_none() || model.capabilities.is_none())
-            && let Ok(details) = Self::show(client, target, &model.model_id).await
+            && let Ok(details) = Self::show(ask, &model.model_id).await
         {
             let family =
                 details.pointer("/model_info/general.architecture").and_then(Value::as_str).unwrap_or_default();
@@ -54,29 +36,31 @@ impl Ollama {
         model
     }
 
-    async fn show(client: &Client, target: &Target<'_>, id: &str) -> Result<Value, CallError> {
-        let call = Call::post(Self::at(target, "api/show")?, &json!({"model": id})).repeatable();
-        client.call(&call.bearer(target.authority)?, &target.terms(client)).await?.json()
+    async fn show(ask: Ask<'_>, id: &str) -> Result<Value, CallError> {
+        let call = Call::post(at(ask.target, "api/show")?, &json!({"model": id})).repeatable();
+        ask.json(call.bearer(ask.target.authority)?).await
     }
+}
 
-    async fn test(client: &Client, target: &Target<'_>, subject: Subject<'_>) -> Result<(), CallError> {
-        let id = subject.model_id;
-        let (path, body, field) = match subject.model_type {
-            ModelType::Embedding => ("api/embed", json!({"model": id, "input": "ping"}), "embeddings"),
-            ModelType::Completion => {
-                let body = json!({"model": id, "prompt": "ping", "stream": false, "options": {"num_predict": 1}});
-                ("api/generate", body, "response")
-            }
-            _ => {
-                let messages = json!([{"role": "user", "content": "ping"}]);
-                let body = json!({"model": id, "messages": messages, "stream": false, "options": {"num_predict": 1}});
-                ("api/chat", body, "message")
-            }
-        };
-        let call = Call::post(Self::at(target, path)?, &body).bearer(target.authority)?;
-        let answer = client.call(&call, &target.terms(client)).await?.json()?;
-        let other = || CallError::unexpected(Some(200), format!("the answer has no {field}"));
-        answer.get(field).map(|_| ()).ok_or_else(other)
+/// Operators also give the address of the compatible API, which ends in `/v1`.
+fn at(target: &Target<'_>, path: &str) -> Result<url::Url, CallError> {
+    Ok(Location::base(target.endpoint)?.without(&["/v1", "/api"]).join(path))
+}
+
+/// What a model is asked: the path, the body, and the field that the answer has.
+fn question(subject: Subject<'_>) -> (&'static str, Value, &'static str) {
+    let id = subject.model_id;
+    match subject.model_type {
+        ModelType::Embedding => ("api/embed", json!({"model": id, "input": "ping"}), "embeddings"),
+        ModelType::Completion => {
+            let body = json!({"model": id, "prompt": "ping", "stream": false, "options": {"num_predict": 1}});
+            ("api/generate", body, "response")
+        }
+        _ => {
+            let messages = json!([{"role": "user", "content": "ping"}]);
+            let body = json!({"model": id, "messages": messages, "stream": false, "options": {"num_predict": 1}});
+            ("api/chat", body, "message")
+        }
     }
 }
 
@@ -116,47 +100,41 @@ fn busy_is_a_rate_limit(mut error: CallError) -> CallError {
 }
 
 impl Adapter for Ollama {
-    fn descriptor(&self) -> Descriptor {
-        Descriptor::of(ProviderKind::Ollama)
+    fn kind(&self) -> ProviderKind {
+        ProviderKind::Ollama
     }
 
     /// A server that needs no key accepts any.
-    fn validate<'a>(&'a self, client: &'a Client, target: &'a Target<'a>) -> Pending<'a, KeyVerdict> {
+    fn check_key<'a>(&'a self, ask: Ask<'a>) -> Pending<'a, Result<KeyVerdict, CallError>> {
         Box::pin(async move {
-            match Self::show(client, target, NOBODYS_MODEL).await {
-                Ok(_) => KeyVerdict::valid(),
-                Err(error) if error.http_status() == Some(404) && error.message.contains("model") => {
-                    KeyVerdict::valid()
+            match Self::show(ask, NOBODYS_MODEL).await {
+                Err(error) if error.http_status() != Some(404) || !error.message.contains("model") => {
+                    Err(busy_is_a_rate_limit(error))
                 }
-                Err(error) => KeyVerdict::of_error(&busy_is_a_rate_limit(error)),
+                _ => Ok(KeyVerdict::valid()),
             }
         })
     }
 
-    fn list_models<'a>(
-        &'a self,
-        client: &'a Client,
-        catalogue: &'a Catalogue,
-        target: &'a Target<'a>,
-    ) -> Pending<'a, Result<Vec<ListedModel>, CallError>> {
+    fn listed<'a>(&'a self, ask: Ask<'a>) -> Pending<'a, Result<Vec<ListedModel>, CallError>> {
         Box::pin(async move {
-            let models = Self::listed(client, target).await?;
-            Ok(listed::finish(models, ProviderKind::Ollama, catalogue, |_| None))
+            let answer = ask.json(Call::get(at(ask.target, "api/tags")?).bearer(ask.target.authority)?).await?;
+            let no_list = || CallError::unexpected(Some(200), "the answer is no list of models; check the base URL");
+            let rows = answer.get("models").and_then(Value::as_array).ok_or_else(no_list)?;
+            let models = rows.iter().filter_map(row).map(|model| Self::with_details(ask, model));
+            Ok(futures_util::stream::iter(models).buffered(AT_ONCE).collect().await)
         })
     }
 
-    fn test_model<'a>(
-        &'a self,
-        client: &'a Client,
-        target: &'a Target<'a>,
-        subject: Subject<'a>,
-    ) -> Pending<'a, ModelVerdict> {
+    fn try_model<'a>(&'a self, ask: Ask<'a>, subject: Subject<'a>) -> Pending<'a, Result<Tried, CallError>> {
         Box::pin(async move {
-            let began = Instant::now();
-            match Self::test(client, target, subject).await {
-                Ok(()) => ModelVerdict::available(began.elapsed()),
-                Err(error) => ModelVerdict::of_error(&busy_is_a_rate_limit(error), began.elapsed()),
+            if subject.is_costly() {
+                return Self::show(ask, subject.model_id).await.map(|_| Tried::Listed);
             }
+            let (path, body, field) = question(subject);
+            let call = Call::post(at(ask.target, path)?, &body).bearer(ask.target.authority)?;
+            let answered = ask.expect(call, &[field]).await;
+            answered.map(|()| Tried::Answers).map_err(busy_is_a_rate_limit)
         })
     }
 }

@@ -7,17 +7,15 @@ mod list;
 pub(super) use list::by_word;
 mod trial;
 
-use super::client::Client;
-use super::descriptor::Descriptor;
+use super::Adapter;
+use super::ask::{Ask, Subject, Tried};
 use super::dial::Pending;
 use super::fault::{CallError, CallErrorKind};
-use super::listed;
 use super::location::Location;
 use super::meaning::Meaning;
 use super::request::{Authority, Call};
-use super::target::{NOBODYS_MODEL, Target};
-use super::verdict::{KeyVerdict, ModelVerdict};
-use super::{Adapter, Catalogue, Subject};
+use super::target::NOBODYS_MODEL;
+use super::verdict::KeyVerdict;
 use crate::domain::Timestamp;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::model::ModelType;
@@ -81,14 +79,14 @@ impl OpenAi {
         }
     }
 
-    async fn get(&self, client: &Client, target: &Target<'_>, path: &str) -> Result<Value, CallError> {
-        let call = (self.send_key)(Call::get((self.url)(target.endpoint, path, None)?), target.authority)?;
-        client.call(&call, &target.terms(client)).await?.json()
+    async fn get(&self, ask: Ask<'_>, path: &str) -> Result<Value, CallError> {
+        let call = Call::get((self.url)(ask.target.endpoint, path, None)?);
+        ask.json((self.send_key)(call, ask.target.authority)?).await
     }
 
-    async fn listed(&self, client: &Client, target: &Target<'_>) -> Result<Vec<ListedModel>, CallError> {
-        let now = client.now();
-        list::read(&self.get(client, target, "models").await?, |row, model| (self.tell)(row, model, now))
+    async fn models(&self, ask: Ask<'_>) -> Result<Vec<ListedModel>, CallError> {
+        let now = ask.client.now();
+        list::read(&self.get(ask, "models").await?, |row, model| (self.tell)(row, model, now))
     }
 
     /// Servers and vendors that promise no list may have none.
@@ -101,63 +99,50 @@ impl OpenAi {
         CallError { kind: CallErrorKind::Unsupported { kind: self.kind.name(), call: "SyncModels" }, ..error }
     }
 
-    async fn check_key(&self, client: &Client, target: &Target<'_>) -> Result<KeyVerdict, CallError> {
+    async fn key_verdict(&self, ask: Ask<'_>) -> Result<KeyVerdict, CallError> {
         // OpenRouter lists its models to everybody, so the list says nothing about a key.
-        if Location::base(target.endpoint)?.host() == "openrouter.ai" {
-            return self.get(client, target, "key").await.map(|_| KeyVerdict::valid());
+        if Location::base(ask.target.endpoint)?.host() == "openrouter.ai" {
+            return self.get(ask, "key").await.map(|_| KeyVerdict::valid());
         }
         let there = |outcome: &Result<_, CallError>| {
             outcome.as_ref().err().and_then(CallError::meaning) != Some(Meaning::NoSuchCall)
         };
         if let KeyCheck::Balance { path, is_spent } = self.key_check {
-            let balance = self.get(client, target, path).await;
+            let balance = self.get(ask, path).await;
             if there(&balance) {
                 let verdict = |balance| if is_spent(&balance) { KeyVerdict::no_credit() } else { KeyVerdict::valid() };
                 return balance.map(verdict);
             }
         }
-        let listed = self.get(client, target, "models").await;
+        let listed = self.get(ask, "models").await;
         if there(&listed) || !matches!(self.key_check, KeyCheck::ListOrNobodysModel) {
             return list::read(&listed?, |_, _| {}).map(|_| KeyVerdict::valid());
         }
         let messages = json!([{"role": "user", "content": "ping"}]);
         let body = json!({"model": NOBODYS_MODEL, "messages": messages, self.token_limit.name(): 1});
-        self.ask(client, target, "chat/completions", &body, "choices").await.map(|()| KeyVerdict::valid())
+        self.question(ask, "chat/completions", &body, "choices").await.map(|()| KeyVerdict::valid())
     }
 }
 
 impl Adapter for OpenAi {
-    fn descriptor(&self) -> Descriptor {
-        Descriptor::of(self.kind)
+    fn kind(&self) -> ProviderKind {
+        self.kind
     }
 
-    fn validate<'a>(&'a self, client: &'a Client, target: &'a Target<'a>) -> Pending<'a, KeyVerdict> {
-        Box::pin(async move {
-            let checked = self.check_key(client, target).await;
-            checked.unwrap_or_else(|error| KeyVerdict::of_error(&error))
-        })
+    fn check_key<'a>(&'a self, ask: Ask<'a>) -> Pending<'a, Result<KeyVerdict, CallError>> {
+        Box::pin(self.key_verdict(ask))
     }
 
-    fn list_models<'a>(
-        &'a self,
-        client: &'a Client,
-        catalogue: &'a Catalogue,
-        target: &'a Target<'a>,
-    ) -> Pending<'a, Result<Vec<ListedModel>, CallError>> {
-        Box::pin(async move {
-            let listed = self.listed(client, target).await;
-            let models = listed.map_err(|error| self.without_list(error))?;
-            Ok(listed::finish(models, self.kind, catalogue, self.type_by_id))
-        })
+    fn listed<'a>(&'a self, ask: Ask<'a>) -> Pending<'a, Result<Vec<ListedModel>, CallError>> {
+        Box::pin(async move { self.models(ask).await.map_err(|error| self.without_list(error)) })
     }
 
-    fn test_model<'a>(
-        &'a self,
-        client: &'a Client,
-        target: &'a Target<'a>,
-        subject: Subject<'a>,
-    ) -> Pending<'a, ModelVerdict> {
-        Box::pin(self.test(client, target, subject))
+    fn try_model<'a>(&'a self, ask: Ask<'a>, subject: Subject<'a>) -> Pending<'a, Result<Tried, CallError>> {
+        Box::pin(self.test(ask, subject))
+    }
+
+    fn type_by_id(&self, id: &str) -> Option<ModelType> {
+        (self.type_by_id)(id)
     }
 }
 

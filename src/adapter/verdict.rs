@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::ask::Tried;
 use super::fault::{CallError, CallErrorKind};
 use super::meaning::Meaning;
 use crate::domain::Timestamp;
@@ -110,30 +111,21 @@ pub struct ModelVerdict {
 }
 
 impl ModelVerdict {
-    pub(super) fn available(latency: Duration) -> Self {
-        Self {
-            status: Some(AvailabilityStatus::Available),
-            cause: AvailabilityCause::None,
-            latency: Some(latency),
-            message: "the model answers".into(),
-            http_status: None,
-            try_elsewhere: false,
-        }
-    }
-
-    /// The vendor knows the model; nothing more was tried.
-    pub(super) fn listed(latency: Duration) -> Self {
-        let message = "the vendor offers the model; it was not called".into();
-        Self { cause: AvailabilityCause::NotTested, message, ..Self::available(latency) }
-    }
-
-    pub(super) fn unknown_model(latency: Duration) -> Self {
-        Self {
-            status: Some(AvailabilityStatus::Unavailable),
-            cause: AvailabilityCause::UnknownModel,
-            message: "the vendor does not offer the model".into(),
-            ..Self::available(latency)
-        }
+    /// What trying a model says, after the time that it took.
+    #[must_use]
+    pub fn of(tried: Result<Tried, CallError>, latency: Duration) -> Self {
+        use AvailabilityCause as Cause;
+        use AvailabilityStatus as Status;
+        let (status, cause, message) = match tried {
+            Ok(Tried::Answers) => (Status::Available, Cause::None, "the model answers"),
+            Ok(Tried::Listed) => {
+                (Status::Available, Cause::NotTested, "the vendor offers the model; it was not called")
+            }
+            Ok(Tried::Unknown) => (Status::Unavailable, Cause::UnknownModel, "the vendor does not offer the model"),
+            Err(error) => return Self::of_error(&error, latency),
+        };
+        let undecided = Self::undecided(cause, message);
+        Self { status: Some(status), latency: Some(latency), ..undecided }
     }
 
     /// The vendor could not be asked: the former status stays.

@@ -1,5 +1,7 @@
-use super::super::for_kind;
+use tokio::time::Instant;
+
 use super::super::testing::{Reply, Server, client, endpoint, only, reply, secret, target};
+use super::super::{Catalogue, for_kind};
 use super::*;
 use crate::domain::credential::{ValidationCause, ValidationStatus};
 use crate::domain::model::{AvailabilityCause, AvailabilityStatus, Capability};

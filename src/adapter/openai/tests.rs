@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
 
 use super::super::fault::CallErrorKind;
-use super::super::for_kind;
 use super::super::testing::{KEY, Server, client, endpoint, only, reply, secret, target};
+use super::super::{Catalogue, ModelVerdict, for_kind};
 use super::*;
 use crate::domain::credential::{ValidationCause, ValidationStatus};
 use crate::domain::model::sync::Sourced;

@@ -1,15 +1,11 @@
 //! Trying one model with one minimal request.
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
-use super::super::Subject;
-use super::super::client::Client;
+use super::super::ask::{Ask, Subject, Tried};
 use super::super::fault::{CallError, CallErrorKind};
 use super::super::meaning::Meaning;
 use super::super::request::Call;
-use super::super::target::Target;
-use super::super::verdict::ModelVerdict;
 use super::{OpenAi, TokenLimit};
 use crate::domain::model::ModelType;
 
@@ -33,59 +29,54 @@ impl TokenLimit {
 }
 
 impl OpenAi {
-    pub(super) async fn test(&self, client: &Client, target: &Target<'_>, subject: Subject<'_>) -> ModelVerdict {
-        let began = Instant::now();
-        let id = subject.model_id;
-        let tried = match subject.model_type {
-            ModelType::Chat | ModelType::Vision => self.chat(client, target, id).await,
-            ModelType::Completion => {
-                let body = json!({"model": id, "prompt": "ping", "max_tokens": 1});
-                self.ask(client, target, "completions", &body, "choices").await
-            }
-            ModelType::Embedding => {
-                let body = json!({"model": id, "input": ["ping"]});
-                self.ask(client, target, "embeddings", &body, "data").await
-            }
-            // A call would cost, or make files.
-            ModelType::Image | ModelType::Audio | ModelType::Rerank | ModelType::Moderation => {
-                return self.presence(client, target, id, None).await;
-            }
-        };
-        match tried {
-            Ok(()) => ModelVerdict::available(began.elapsed()),
-            Err(error) if is_another_call(&error) => self.presence(client, target, id, Some(error)).await,
-            Err(error) => ModelVerdict::of_error(&error, began.elapsed()),
+    pub(super) async fn test(&self, ask: Ask<'_>, subject: Subject<'_>) -> Result<Tried, CallError> {
+        if subject.is_costly() {
+            return self.look_up(ask, subject.model_id).await;
+        }
+        match self.call_model(ask, subject).await {
+            Ok(()) => Ok(Tried::Answers),
+            // How the call failed counts where there is no list.
+            Err(error) if is_another_call(&error) => self.look_up(ask, subject.model_id).await.or(Err(error)),
+            Err(error) => Err(error),
         }
     }
 
-    async fn chat(&self, client: &Client, target: &Target<'_>, id: &str) -> Result<(), CallError> {
-        let ask = async |limit: TokenLimit, stream: bool| {
+    async fn call_model(&self, ask: Ask<'_>, subject: Subject<'_>) -> Result<(), CallError> {
+        let id = subject.model_id;
+        match subject.model_type {
+            ModelType::Completion => {
+                let body = json!({"model": id, "prompt": "ping", "max_tokens": 1});
+                self.question(ask, "completions", &body, "choices").await
+            }
+            ModelType::Embedding => {
+                let body = json!({"model": id, "input": ["ping"]});
+                self.question(ask, "embeddings", &body, "data").await
+            }
+            _ => self.chat(ask, id).await,
+        }
+    }
+
+    async fn chat(&self, ask: Ask<'_>, id: &str) -> Result<(), CallError> {
+        let say = async |limit: TokenLimit, stream: bool| {
             let messages = json!([{"role": "user", "content": "ping"}]);
             let body = json!({"model": id, "messages": messages, "stream": stream, limit.name(): FEW_TOKENS});
-            self.ask(client, target, "chat/completions", &body, "choices").await
+            self.question(ask, "chat/completions", &body, "choices").await
         };
-        match ask(self.token_limit, false).await {
+        match say(self.token_limit, false).await {
             Err(error) if error.meaning() == Some(Meaning::WrongParameter) => {
-                ask(self.token_limit.other(), false).await
+                say(self.token_limit.other(), false).await
             }
-            Err(error) if wants_a_stream(&error) => ask(self.token_limit, true).await,
+            Err(error) if wants_a_stream(&error) => say(self.token_limit, true).await,
             outcome => outcome,
         }
     }
 
     /// Asks, and expects an answer with something in the list `field`.
-    pub(super) async fn ask(
-        &self,
-        client: &Client,
-        target: &Target<'_>,
-        path: &str,
-        body: &Value,
-        field: &str,
-    ) -> Result<(), CallError> {
+    pub(super) async fn question(&self, ask: Ask<'_>, path: &str, body: &Value, field: &str) -> Result<(), CallError> {
         let model = body.get("model").and_then(Value::as_str);
-        let call = Call::post((self.url)(target.endpoint, path, model)?, body);
-        let call = (self.send_key)(call, target.authority)?;
-        let answer = client.call(&call, &target.terms(client)).await?.first_event()?;
+        let call = Call::post((self.url)(ask.target.endpoint, path, model)?, body);
+        let call = (self.send_key)(call, ask.target.authority)?;
+        let answer = ask.client.call(&call, &ask.target.terms(ask.client)).await?.first_event()?;
         let other = || CallError::unexpected(Some(200), format!("the answer has no {field}"));
         // The first event of Azure's streams has no choices, but the results of its filter.
         let answered = answer.get(field).and_then(Value::as_array).is_some_and(|list| !list.is_empty())
@@ -95,14 +86,11 @@ impl OpenAi {
         answered.then_some(()).ok_or_else(other)
     }
 
-    /// Whether the vendor lists the model. `tried` is how a call of it failed, and what counts without a list.
-    async fn presence(&self, client: &Client, target: &Target<'_>, id: &str, tried: Option<CallError>) -> ModelVerdict {
-        let began = Instant::now();
-        match self.listed(client, target).await {
-            Ok(models) if models.iter().any(|model| model.model_id == id) => ModelVerdict::listed(began.elapsed()),
-            Ok(_) => ModelVerdict::unknown_model(began.elapsed()),
-            Err(error) => ModelVerdict::of_error(&tried.unwrap_or(error), began.elapsed()),
-        }
+    /// Whether the vendor lists the model.
+    async fn look_up(&self, ask: Ask<'_>, id: &str) -> Result<Tried, CallError> {
+        let models = self.models(ask).await?;
+        let listed = models.iter().any(|model| model.model_id == id);
+        Ok(if listed { Tried::Listed } else { Tried::Unknown })
     }
 }
 

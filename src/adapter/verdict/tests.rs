@@ -74,6 +74,7 @@ fn what_is_not_decided_keeps_the_former_status_of_the_same_secret() {
     assert_eq!(undecided.over(&former, 4, Timestamp::from_micros(2)).status, ValidationStatus::Unknown);
 
     let undecided = ModelVerdict::of_error(&CallError::new(http(529, Meaning::RateLimited), "m"), Duration::ZERO);
-    let former = ModelVerdict::available(Duration::ZERO).over(&Availability::default(), Timestamp::from_micros(1));
+    let former =
+        ModelVerdict::of(Ok(Tried::Answers), Duration::ZERO).over(&Availability::default(), Timestamp::from_micros(1));
     assert_eq!(undecided.over(&former, Timestamp::from_micros(2)).status, AvailabilityStatus::Available);
 }
