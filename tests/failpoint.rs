@@ -55,6 +55,21 @@ async fn a_process_that_is_stopped_answers_when_it_goes_on() {
     writing.await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_dies_between_two_migrations_goes_on_with_the_rest() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let (directory, database) = (TempDir::new().unwrap(), Database::unmigrated(engine));
+        let place = if engine == Engine::Postgres { on_postgres(database.url()).to_vec() } else { Vec::new() };
+        for step in 1..=2 {
+            let rule = format!("migration.step=kill@{step}");
+            let mut process = Process::spawn(directory.path(), &[&place[..], &[(VARIABLE, &rule)]].concat());
+            assert_eq!(process.wait().signal(), Some(Signal::SIGKILL as i32), "{engine:?}: {}", process.log());
+        }
+        let process = Process::start(directory.path(), &place);
+        process.admin().add_provider("p", ProviderKind::Ollama).await;
+    }
+}
+
 #[test]
 fn a_rule_that_cannot_be_meant_ends_the_process_at_its_start() {
     let directory = TempDir::new().unwrap();
