@@ -19,7 +19,8 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::support::dynamic::{self, RawCodec};
+use crate::support::dynamic;
+use crate::support::raw::RawCodec;
 use crate::support::resources::{endpoint, provider};
 use crate::support::server::Bearer;
 use crate::support::vendor::{Mode, Vendor};

@@ -23,6 +23,9 @@ mod server;
 #[path = "../../tests/support/postgres.rs"]
 mod postgres;
 
+#[path = "../../tests/support/raw.rs"]
+mod raw;
+
 #[expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "made for tests")]
 #[allow(dead_code, reason = "the tests use all of it")]
 #[path = "../../tests/support/vendor.rs"]
