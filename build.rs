@@ -22,16 +22,18 @@ const INTERNAL: &str = "modelward.storage";
 const SECRET_MESSAGES: [&str; 2] = [".modelward.v1.CredentialSecret", ".modelward.v1.CreateTokenResponse"];
 
 /// Lists of resources whose encodings are kept: their answers have the same numbers for the same fields.
-const RAW_PAGES: [&str; 5] = [
+const RAW_PAGES: [&str; 6] = [
     ".modelward.v1.ListProvidersResponse",
     ".modelward.v1.ListEndpointsResponse",
     ".modelward.v1.ListCredentialsResponse",
     ".modelward.v1.ListModelsResponse",
     ".modelward.v1.ListModelsByCapabilityResponse",
+    ".modelward.v1.ListBindingsResponse",
 ];
 
 /// Reads of one resource, which is the only field of their answers.
-const RAW_ANSWERS: [&str; 4] = [
+const RAW_ANSWERS: [&str; 5] = [
+    ".modelward.v1.GetBindingResponse",
     ".modelward.v1.GetEndpointResponse",
     ".modelward.v1.GetModelResponse",
     ".modelward.v1.GetProviderResponse",

@@ -15,6 +15,7 @@ use crate::snapshot::query::Present;
 use crate::snapshot::{Board, SnapshotHandle, StatusBoard};
 use crate::store::Store;
 
+pub mod binding;
 pub mod credential;
 pub mod endpoint;
 pub mod keyring;
@@ -144,6 +145,7 @@ fn without_identity(answer: Answer) -> Answer {
         Resource::Endpoint(endpoint) => stripped!(Resource::Endpoint, endpoint),
         Resource::Credential(credential) => stripped!(Resource::Credential, credential),
         Resource::Model(model) => stripped!(Resource::Model, model),
+        Resource::Binding(binding) => stripped!(Resource::Binding, binding),
         Resource::Token(token) => {
             let mut token = Arc::unwrap_or_clone(token);
             token.id = crate::domain::Id::nil();

@@ -3,6 +3,7 @@
 //! Nothing here knows a database, a wire format, a runtime or a socket, so every rule is a function that a test
 //! calls directly. Reads go through [`View`]; a write is planned as a [`Plan`] and committed elsewhere.
 
+pub mod binding;
 pub mod caller;
 pub mod change;
 pub mod credential;
@@ -28,7 +29,7 @@ pub mod view;
 pub use caller::{CallContext, Caller, Role, Roles};
 pub use change::{Change, Operation, Resource, ResourceKind};
 pub use error::{Error, Result, Violation, Violations};
-pub use id::{CredentialId, EndpointId, Id, IdSource, ModelId, ProviderId, RandomIds, TokenId};
+pub use id::{BindingId, CredentialId, EndpointId, Id, IdSource, ModelId, ProviderId, RandomIds, TokenId};
 pub use limits::Limits;
 pub use mask::Mask;
 pub use meta::Meta;

@@ -11,6 +11,7 @@ use crate::store::Engine;
 
 mod admin;
 mod arrival;
+mod binding;
 mod call;
 mod credential;
 mod departure;

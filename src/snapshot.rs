@@ -6,6 +6,7 @@
 //! lives beside it on the [`StatusBoard`], because it has no revision. Lists are answered in [`query`].
 
 mod apply;
+mod bindings;
 mod check;
 mod entry;
 #[cfg(test)]

@@ -10,6 +10,7 @@
 pub mod answer;
 #[cfg(test)]
 pub(crate) mod arbitrary;
+pub mod binding;
 pub mod change;
 pub mod credential;
 pub mod duration;

@@ -63,7 +63,7 @@ const NEEDS: &[(Role, &str, &[&str])] = &[
 ];
 
 /// Declared and not built yet. This list only shrinks.
-const NOT_BUILT: &[&str] = &["BindingService", "RoutingService", "WatchService", "AuditService"];
+const NOT_BUILT: &[&str] = &["RoutingService", "WatchService", "AuditService"];
 
 const ROLES: [Role; 4] = [Role::Viewer, Role::Consumer, Role::Editor, Role::Admin];
 

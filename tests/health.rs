@@ -180,6 +180,7 @@ fn image() -> Image {
         endpoints: (1..=ENDPOINTS).map(|number| Arc::new(endpoint(number))).collect(),
         credentials: Vec::new(),
         models: Vec::new(),
+        bindings: Vec::new(),
         tokens: Vec::new(),
         keyring: Arc::new(keyring),
         sealed: Vec::new(),

@@ -132,6 +132,11 @@ impl History {
 
     /// Destroys everything; a history that failed may have left anything.
     async fn clear(&mut self) {
+        let request = v1::ListBindingsRequest { page_size: 1000, ..Default::default() };
+        for binding in self.server().bindings().list_bindings(request).await.unwrap().into_inner().bindings {
+            let request = v1::DeleteBindingRequest { id: binding.id, ..Default::default() };
+            self.server().bindings().delete_binding(request).await.unwrap();
+        }
         let request = v1::ListProvidersRequest { show_deleted: true, page_size: 1000, ..Default::default() };
         let all = self.server().providers().list_providers(request).await.unwrap().into_inner();
         for provider in all.providers {
@@ -293,6 +298,9 @@ fn tour() -> Vec<Step> {
         Write::CreateModel { of: 0, model_id: 4, fields: fields(1), kind: true, set_default: true },
         Write::SetDefaultModel { which: 0 },
         Write::UpdateModel { which: 0, fields: text(), kind: Some(false), mask },
+        Write::CreateBinding { of: 0, model: true, fields: fields(0) },
+        Write::UpdateBinding { which: 0, to: Some((false, 0)), fields: text(), mask },
+        Write::DeleteBinding { which: 0 },
         Write::UpdateModelStatus { which: 0, active: false },
         Write::DeleteModel { which: 0 },
     ];
@@ -306,6 +314,7 @@ fn revision_of(thing: &Thing) -> i64 {
         Thing::Endpoint(one) => one.revision,
         Thing::Credential(one) => one.revision,
         Thing::Model(one) => one.revision,
+        Thing::Binding(one) => one.revision,
         other => panic!("{other:?}"),
     }
 }
@@ -322,6 +331,7 @@ fn thing_of(rpc: &str, answer: &[u8]) -> Option<Thing> {
         "CredentialService" => {
             Thing::Credential(v1::CreateCredentialResponse::decode(answer).unwrap().credential.unwrap())
         }
+        "BindingService" => Thing::Binding(v1::CreateBindingResponse::decode(answer).unwrap().binding.unwrap()),
         _ => Thing::Model(v1::CreateModelResponse::decode(answer).unwrap().model.unwrap()),
     })
 }
@@ -373,7 +383,8 @@ fn histories_end_as_the_model_says_on_postgres() {
 /// What writes takes a request id or, as AccessCredential, leaves a record.
 #[test]
 fn every_rpc_that_writes_is_part_of_histories() {
-    let services = ["Provider", "Endpoint", "Credential", "Model"].map(|noun| format!("modelward.v1.{noun}Service/"));
+    let services =
+        ["Provider", "Endpoint", "Credential", "Model", "Binding"].map(|noun| format!("modelward.v1.{noun}Service/"));
     let writes = |rpc: &&String| {
         let (message, _) = dynamic::message(&format!("{}Request", rpc.split('/').next_back().unwrap()));
         let shared = |field: &prost_types::FieldDescriptorProto| SHARED.contains(&field.name());

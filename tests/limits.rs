@@ -9,7 +9,7 @@ use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{Duration, Struct, Timestamp, Value, value};
 use tonic::{Code, Status};
 
-use crate::support::resources::{credential, endpoint, mask, model, provider};
+use crate::support::resources::{binding, credential, endpoint, mask, model, provider, to_model, to_provider};
 use crate::support::{Engine, Refusal, Server, dynamic};
 
 /// A resource, the field it is wrong in, and the violation that says so where that is not the field itself.
@@ -221,6 +221,38 @@ fn model_cases() -> Vec<Case<v1::Model>> {
     ]
 }
 
+fn binding_cases() -> Vec<Case<v1::Binding>> {
+    fn parameters(change: fn(&mut v1::ModelParameters)) -> Option<v1::ModelParameters> {
+        let mut parameters = v1::ModelParameters::default();
+        change(&mut parameters);
+        Some(parameters)
+    }
+    vec![
+        case("consumer", |b| b.consumer = text(201)),
+        case("consumer", |b| b.consumer = text(0)),
+        case("consumer", |b| b.consumer = Some("a\nb".into())),
+        case("purpose", |b| b.purpose = text(101)),
+        case("purpose", |b| b.purpose = text(0)),
+        case("model_id", |b| b.target = to_model("no-uuid")),
+        case("provider_id", |b| b.target = to_provider("")),
+        case("parameters.temperature", |b| b.parameters = parameters(|p| p.temperature = Some(-0.1))),
+        case("parameters.top_p", |b| b.parameters = parameters(|p| p.top_p = Some(1.1))),
+        case("parameters.max_tokens", |b| b.parameters = parameters(|p| p.max_tokens = Some(0))),
+        case("parameters.frequency_penalty", |b| {
+            b.parameters = parameters(|p| p.frequency_penalty = Some(-2.1));
+        }),
+        case("parameters.presence_penalty", |b| b.parameters = parameters(|p| p.presence_penalty = Some(2.1))),
+        case("parameters.stop", |b| b.parameters = parameters(|p| p.stop = vec!["x".into(); 17])),
+        case("parameters.extra", |b| {
+            b.parameters = parameters(|p| {
+                let kind = Some(value::Kind::StringValue("x".repeat(8 * 1024)));
+                p.extra = Some(Struct { fields: [("k".to_owned(), Value { kind })].into() });
+            });
+        }),
+        case("labels", |b| b.labels = labels(33)),
+    ]
+}
+
 /// The settable fields of a message and of those in it: all but output-only ones, and but those of a type of which
 /// every value is good.
 fn settable(name: &str, prefix: &str) -> BTreeSet<String> {
@@ -254,6 +286,7 @@ fn the_tables_have_every_settable_field() {
     assert_complete("Endpoint", &endpoint_cases());
     assert_complete("Credential", &credential_cases());
     assert_complete("Model", &model_cases());
+    assert_complete("Binding", &binding_cases());
 }
 
 /// Sends every case in creations and in updates; `send` takes the resource and whether to create it.
@@ -276,6 +309,20 @@ async fn check<T: Clone>(
     }
 }
 
+async fn check_bindings(server: &Server, model: &v1::Model, there: &v1::Binding) {
+    let good = binding("new", to_model(&model.id));
+    check("binding", &good, binding_cases(), async |binding: v1::Binding, create| {
+        if create {
+            let request = v1::CreateBindingRequest { binding: Some(binding), ..Default::default() };
+            return server.bindings().create_binding(request).await.map(drop);
+        }
+        let binding = Some(v1::Binding { id: there.id.clone(), ..binding });
+        let request = v1::UpdateBindingRequest { binding, ..Default::default() };
+        server.bindings().update_binding(request).await.map(drop)
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_value_beyond_its_limit_is_refused_by_name_and_nothing_is_written() {
     let server = Server::start(Engine::Sqlite).await;
@@ -284,6 +331,7 @@ async fn a_value_beyond_its_limit_is_refused_by_name_and_nothing_is_written() {
     let endpoint_there = admin.add_endpoint(endpoint(&stored.id, "there", "https://api.example.com/v1")).await;
     let credential_there = admin.add_credential(credential(&stored.id, "there", "sk-0123456789")).await;
     let model_there = admin.add_model(model(&stored.id, "there")).await;
+    let binding_there = admin.add_binding(binding("new", to_model(&model_there.id))).await;
     let revision = head(&server).await;
 
     check(
@@ -340,6 +388,8 @@ async fn a_value_beyond_its_limit_is_refused_by_name_and_nothing_is_written() {
         server.models().update_model(request).await.map(drop)
     })
     .await;
+
+    check_bindings(&server, &model_there, &binding_there).await;
 
     assert_eq!(head(&server).await, revision, "nothing was written");
 }

@@ -12,6 +12,7 @@
 )]
 
 mod access;
+mod binding;
 mod citizenship;
 mod cli;
 mod credential;

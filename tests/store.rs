@@ -46,6 +46,7 @@ on_every_engine! {
         resources_come_back_with_every_field_set,
         resources_come_back_with_hardly_a_field_set,
         an_update_replaces_every_column,
+        a_binding_may_leave_a_model_that_goes_in_the_same_write,
         a_value_that_no_resource_has_is_named_by_table_and_column,
     }
     writing {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::binding::Binding;
 use super::credential::Credential;
 use super::endpoint::Endpoint;
 use super::keyring::Keyring;
@@ -86,6 +87,7 @@ pub enum Resource {
     Endpoint(Arc<Endpoint>),
     Credential(Arc<Credential>),
     Model(Arc<Model>),
+    Binding(Arc<Binding>),
     Token(Arc<Token>),
     Keyring(Arc<Keyring>),
 }
@@ -98,6 +100,7 @@ impl Resource {
             Self::Endpoint(_) => ResourceKind::Endpoint,
             Self::Credential(_) => ResourceKind::Credential,
             Self::Model(_) => ResourceKind::Model,
+            Self::Binding(_) => ResourceKind::Binding,
             Self::Token(_) => ResourceKind::Token,
             Self::Keyring(_) => ResourceKind::Keyring,
         }
@@ -110,6 +113,7 @@ impl Resource {
             Self::Endpoint(r) => r.id.uuid(),
             Self::Credential(r) => r.id.uuid(),
             Self::Model(r) => r.id.uuid(),
+            Self::Binding(r) => r.id.uuid(),
             Self::Token(r) => r.id.uuid(),
             Self::Keyring(r) => r.id,
         }

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 
 use uuid::Uuid;
 
+use super::binding::Binding;
 use super::credential::Credential;
 use super::endpoint::Endpoint;
 use super::model::Model;
@@ -20,6 +21,7 @@ pub type ProviderId = Id<Provider>;
 pub type EndpointId = Id<Endpoint>;
 pub type CredentialId = Id<Credential>;
 pub type ModelId = Id<Model>;
+pub type BindingId = Id<Binding>;
 pub type TokenId = Id<Token>;
 
 impl<T> Id<T> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::binding::Binding;
 use super::credential::{Credential, CredentialUsage, Validation};
 use super::endpoint::Endpoint;
 use super::health::EndpointHealth;
@@ -24,6 +25,7 @@ pub struct Image {
     pub endpoints: Vec<Arc<Endpoint>>,
     pub credentials: Vec<Arc<Credential>>,
     pub models: Vec<Arc<Model>>,
+    pub bindings: Vec<Arc<Binding>>,
     pub tokens: Vec<Arc<Token>>,
     pub keyring: Arc<Keyring>,
     pub sealed: Vec<SealedSecret>,
@@ -38,6 +40,7 @@ impl Image {
             endpoints: Vec::new(),
             credentials: Vec::new(),
             models: Vec::new(),
+            bindings: Vec::new(),
             tokens: Vec::new(),
             keyring,
             sealed: Vec::new(),
@@ -50,19 +53,21 @@ impl Image {
             Page::Endpoints(rows) => self.endpoints.extend(rows),
             Page::Credentials(rows) => self.credentials.extend(rows),
             Page::Models(rows) => self.models.extend(rows),
+            Page::Bindings(rows) => self.bindings.extend(rows),
             Page::Tokens(rows) => self.tokens.extend(rows),
             Page::Sealed(rows) => self.sealed.extend(rows),
         }
     }
 
-    /// The same in pages, parents before children.
+    /// The same in pages, parents before children, bindings after both.
     #[must_use]
-    pub fn into_pages(self) -> [Page; 6] {
+    pub fn into_pages(self) -> [Page; 7] {
         [
             Page::Providers(self.providers),
             Page::Endpoints(self.endpoints),
             Page::Credentials(self.credentials),
             Page::Models(self.models),
+            Page::Bindings(self.bindings),
             Page::Tokens(self.tokens),
             Page::Sealed(self.sealed),
         ]
@@ -76,6 +81,7 @@ pub enum Page {
     Endpoints(Vec<Arc<Endpoint>>),
     Credentials(Vec<Arc<Credential>>),
     Models(Vec<Arc<Model>>),
+    Bindings(Vec<Arc<Binding>>),
     Tokens(Vec<Arc<Token>>),
     Sealed(Vec<SealedSecret>),
 }
@@ -95,6 +101,7 @@ impl Page {
             Self::Endpoints(rows) => rows.len(),
             Self::Credentials(rows) => rows.len(),
             Self::Models(rows) => rows.len(),
+            Self::Bindings(rows) => rows.len(),
             Self::Tokens(rows) => rows.len(),
             Self::Sealed(rows) => rows.len(),
         }
@@ -114,6 +121,7 @@ impl Page {
             Self::Endpoints(rows) => next(rows.last()?.id.uuid()),
             Self::Credentials(rows) => next(rows.last()?.id.uuid()),
             Self::Models(rows) => next(rows.last()?.id.uuid()),
+            Self::Bindings(rows) => next(rows.last()?.id.uuid()),
             Self::Tokens(rows) => next(rows.last()?.id.uuid()),
             Self::Sealed(rows) => {
                 let last = rows.last()?;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::binding::{Binding, Target};
 use super::change::ResourceKind;
 use super::credential::Credential;
 use super::endpoint::Endpoint;
 use super::error::{Error, Result};
-use super::id::{CredentialId, EndpointId, ModelId, ProviderId, TokenId};
+use super::id::{BindingId, CredentialId, EndpointId, ModelId, ProviderId, TokenId};
 use super::keyring::Keyring;
 use super::model::{Model, ModelType};
 use super::provider::Provider;
@@ -34,6 +35,12 @@ pub trait View {
     fn model_named(&self, provider: ProviderId, vendor_id: &str) -> Option<Arc<Model>>;
     /// The default model of a type among live providers.
     fn default_model(&self, model_type: ModelType) -> Option<Arc<Model>>;
+    fn binding(&self, id: BindingId) -> Option<Arc<Binding>>;
+    /// The consumer's binding for the purpose.
+    fn binding_for(&self, consumer: &str, purpose: &str) -> Option<Arc<Binding>>;
+    /// Those that point to exactly this: to a provider as a whole, not to its models.
+    fn bindings_to(&self, target: Target) -> Vec<Arc<Binding>>;
+    fn has_bindings(&self) -> bool;
     fn token(&self, id: TokenId) -> Option<Arc<Token>>;
     fn has_tokens(&self) -> bool;
     fn keyring(&self) -> Arc<Keyring>;

@@ -58,6 +58,7 @@ listing!(
     ListCredentialsRequest,
     ListModelsRequest,
     ListModelsByCapabilityRequest,
+    ListBindingsRequest,
     ListTokensRequest,
 );
 

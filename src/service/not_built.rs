@@ -7,7 +7,6 @@ use super::Services;
 use super::call::serve;
 use crate::domain::{Error, Result};
 use crate::proto::server::audit_service_server::AuditService;
-use crate::proto::server::binding_service_server::BindingService;
 use crate::proto::server::routing_service_server::RoutingService;
 use crate::proto::server::watch_service_server::WatchService;
 use crate::proto::v1;
@@ -23,14 +22,6 @@ macro_rules! not_built {
         }
     };
 }
-
-not_built!(BindingService {
-    fn create_binding(CreateBindingRequest) -> v1::CreateBindingResponse;
-    fn get_binding(GetBindingRequest) -> v1::GetBindingResponse;
-    fn list_bindings(ListBindingsRequest) -> v1::ListBindingsResponse;
-    fn update_binding(UpdateBindingRequest) -> v1::UpdateBindingResponse;
-    fn delete_binding(DeleteBindingRequest) -> v1::DeleteBindingResponse;
-});
 
 not_built!(RoutingService {
     fn resolve_target(ResolveTargetRequest) -> v1::ResolveTargetResponse;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
+use super::bindings::Bindings;
 use super::entry::Entry;
 use super::models::ModelIndex;
 use super::providers::{Providers, Turn};
@@ -53,6 +54,7 @@ impl Snapshot {
                 }
             }
             Page::Models(models) => models.into_iter().for_each(|model| self.put_model(model)),
+            Page::Bindings(bindings) => bindings.into_iter().for_each(|binding| self.bindings.put(binding)),
             Page::Tokens(tokens) => {
                 self.tokens.extend(tokens.into_iter().map(|token| (token.id, Arc::new(Entry::new(token)))));
             }
@@ -97,6 +99,7 @@ impl Snapshot {
             credentials: Table::new(),
             models: Table::new(),
             model_index: ModelIndex::new(),
+            bindings: Bindings::new(),
             tokens: OrdMap::new(),
             sealed: SealedSecrets::new(),
         }
@@ -111,6 +114,7 @@ impl Snapshot {
             }
             Resource::Credential(credential) => self.put_credential(Arc::clone(credential), sealed, time),
             Resource::Model(model) => self.put_model(Arc::clone(model)),
+            Resource::Binding(binding) => self.bindings.put(Arc::clone(binding)),
             Resource::Token(token) => {
                 self.tokens.insert(token.id, Arc::new(Entry::new(Arc::clone(token))));
             }
@@ -179,8 +183,9 @@ impl Snapshot {
             ResourceKind::Token => {
                 self.tokens.remove(&TokenId::new(id));
             }
-            // There is always one key ring, and bindings are not kept yet.
-            ResourceKind::Keyring | ResourceKind::Binding => {}
+            ResourceKind::Binding => self.bindings.remove(Id::new(id)),
+            // There is always one.
+            ResourceKind::Keyring => {}
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::entry::Entry;
 use super::state::Snapshot;
 use super::table::{Child, Entries, Table};
+use crate::domain::binding::Binding;
 use crate::domain::credential::Credential;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::id::{CredentialId, Id};
@@ -53,6 +54,7 @@ pub struct Check {
     endpoints: Begin<Id<Endpoint>>,
     credentials: Begin<Id<Credential>>,
     models: Begin<Id<Model>>,
+    bindings: Begin<Id<Binding>>,
     tokens: Begin<Id<Token>>,
     sealed: Begin<(CredentialId, i64)>,
 }
@@ -79,6 +81,7 @@ impl Check {
             endpoints: Bound::Unbounded,
             credentials: Bound::Unbounded,
             models: Bound::Unbounded,
+            bindings: Bound::Unbounded,
             tokens: Bound::Unbounded,
             sealed: Bound::Unbounded,
         }
@@ -108,6 +111,9 @@ impl Check {
             Page::Models(rows) => {
                 compare("model", &sides(&snapshot.models), &mut self.models, rows, |row| row.id, found);
             }
+            Page::Bindings(rows) => {
+                compare("binding", &[snapshot.bindings.all()], &mut self.bindings, rows, |row| row.id, found);
+            }
             Page::Tokens(rows) => {
                 compare("token", &[&snapshot.tokens], &mut self.tokens, rows, |row| row.id, found);
             }
@@ -123,6 +129,7 @@ impl Check {
             Page::Endpoints(Vec::new()),
             Page::Credentials(Vec::new()),
             Page::Models(Vec::new()),
+            Page::Bindings(Vec::new()),
             Page::Tokens(Vec::new()),
             Page::Sealed(Vec::new()),
         ];

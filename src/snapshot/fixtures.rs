@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::domain::binding::{Binding, DEFAULT_PURPOSE, Target};
 use crate::domain::caller::Roles;
 use crate::domain::change::{Change, Operation, Resource};
 use crate::domain::credential::{AllowedHosts, Credential};
@@ -112,6 +113,17 @@ pub fn model(number: u128, provider: u128) -> Model {
     }
 }
 
+pub fn binding(number: u128, target: Target) -> Binding {
+    Binding {
+        id: id(number),
+        meta: Meta::default(),
+        consumer: format!("consumer {number}"),
+        purpose: DEFAULT_PURPOSE.into(),
+        target,
+        parameters: None,
+    }
+}
+
 pub fn pricing(nanos: i64) -> Pricing {
     Pricing { input_per_1k: Some(Price::from_nanos(nanos)), output_per_1k: None, currency: "USD".into() }
 }
@@ -150,6 +162,7 @@ pub fn image() -> Image {
         endpoints: Vec::new(),
         credentials: Vec::new(),
         models: Vec::new(),
+        bindings: Vec::new(),
         tokens: Vec::new(),
         keyring: Arc::new(Keyring {
             id: Uuid::from_u128(1),

@@ -3,6 +3,7 @@
 //! A page begins behind a [`Position`], not at an offset, so what is written between two pages neither repeats nor
 //! hides an item that stays where it is in the order.
 
+mod binding;
 mod capability;
 mod credential;
 mod endpoint;
@@ -16,6 +17,7 @@ mod token;
 use std::ops::Bound;
 use std::sync::Arc;
 
+pub use binding::BindingFilter;
 pub use credential::CredentialFilter;
 pub use endpoint::EndpointFilter;
 pub use model::ModelFilter;

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
+use super::bindings::Bindings;
 use super::entry::Entry;
 use super::models::ModelIndex;
 use super::providers::Providers;
 use super::sealed::{Sealed, SealedSecrets};
 use super::table::{Entries, Table};
+use crate::domain::binding::{Binding, Target};
 use crate::domain::change::ResourceKind;
 use crate::domain::credential::Credential;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::error::{Error, Result};
-use crate::domain::id::{CredentialId, EndpointId, ModelId, ProviderId, TokenId};
+use crate::domain::id::{BindingId, CredentialId, EndpointId, ModelId, ProviderId, TokenId};
 use crate::domain::keyring::Keyring;
 use crate::domain::model::{Model, ModelType};
 use crate::domain::provider::Provider;
@@ -35,6 +37,7 @@ pub struct Snapshot {
     pub(super) credentials: Table<Credential>,
     pub(super) models: Table<Model>,
     pub(super) model_index: ModelIndex,
+    pub(super) bindings: Bindings,
     pub(super) tokens: OrdMap<TokenId, Arc<Entry<Token>>>,
     pub(super) sealed: SealedSecrets,
 }
@@ -63,6 +66,11 @@ impl Snapshot {
     #[must_use]
     pub fn model_entry(&self, id: ModelId) -> Option<&Arc<Entry<Model>>> {
         self.models.get(id)
+    }
+
+    #[must_use]
+    pub fn binding_entry(&self, id: BindingId) -> Option<&Arc<Entry<Binding>>> {
+        self.bindings.get(id)
     }
 
     #[must_use]
@@ -141,6 +149,7 @@ impl Snapshot {
             endpoints: self.endpoints.live().len() + self.endpoints.hidden().len(),
             credentials: self.credentials.live().len() + self.credentials.hidden().len(),
             models: self.models.live().len() + self.models.hidden().len(),
+            bindings: self.bindings.all().len(),
             tokens: self.tokens.len(),
         }
     }
@@ -153,6 +162,7 @@ pub struct Counts {
     pub endpoints: usize,
     pub credentials: usize,
     pub models: usize,
+    pub bindings: usize,
     pub tokens: usize,
 }
 
@@ -210,6 +220,22 @@ impl View for Snapshot {
 
     fn default_model(&self, model_type: ModelType) -> Option<Arc<Model>> {
         self.model_index.default_of(model_type).and_then(|id| self.model(id))
+    }
+
+    fn binding(&self, id: BindingId) -> Option<Arc<Binding>> {
+        self.bindings.get(id).map(value)
+    }
+
+    fn binding_for(&self, consumer: &str, purpose: &str) -> Option<Arc<Binding>> {
+        self.bindings.named(consumer, purpose).map(value)
+    }
+
+    fn bindings_to(&self, target: Target) -> Vec<Arc<Binding>> {
+        self.bindings.to(target).map(value).collect()
+    }
+
+    fn has_bindings(&self) -> bool {
+        !self.bindings.all().is_empty()
     }
 
     fn token(&self, id: TokenId) -> Option<Arc<Token>> {

@@ -10,6 +10,7 @@ use super::Store;
 use super::conn::{Conn, Purpose, Transaction, on_conn};
 use super::error::{Result, StoreError};
 use super::log;
+use super::row::binding::BindingRow;
 use super::row::cluster::ClusterDbRow;
 use super::row::credential::CredentialRow;
 use super::row::endpoint::EndpointRow;
@@ -17,7 +18,7 @@ use super::row::model::ModelRow;
 use super::row::provider::ProviderRow;
 use super::row::secret::SecretRow;
 use super::row::token::TokenRow;
-use super::schema::{cluster, credential_secrets, credentials, endpoints, models, providers, tokens};
+use super::schema::{bindings, cluster, credential_secrets, credentials, endpoints, models, providers, tokens};
 use super::value::DbId;
 use crate::domain::Head;
 use crate::domain::image::{Image, Page, RowKey};
@@ -115,6 +116,7 @@ enum Table {
     Endpoints,
     Credentials,
     Models,
+    Bindings,
     Tokens,
     Secrets,
 }
@@ -136,6 +138,7 @@ impl Table {
             Self::Endpoints => page!(conn, id, endpoints: EndpointRow => Endpoints),
             Self::Credentials => page!(conn, id, credentials: CredentialRow => Credentials),
             Self::Models => page!(conn, id, models: ModelRow => Models),
+            Self::Bindings => page!(conn, id, bindings: BindingRow => Bindings),
             Self::Tokens => page!(conn, id, tokens: TokenRow => Tokens),
             Self::Secrets => {
                 use credential_secrets as table;
@@ -156,7 +159,8 @@ impl Table {
             Self::Providers => Some(Self::Endpoints),
             Self::Endpoints => Some(Self::Credentials),
             Self::Credentials => Some(Self::Models),
-            Self::Models => Some(Self::Tokens),
+            Self::Models => Some(Self::Bindings),
+            Self::Bindings => Some(Self::Tokens),
             Self::Tokens => Some(Self::Secrets),
             Self::Secrets => None,
         }

@@ -13,11 +13,13 @@ use super::value::{DbId, Instant, JsonText};
 use crate::domain::Timestamp;
 use crate::domain::meta::Labels;
 
+pub(super) mod binding;
 pub(super) mod cluster;
 pub(super) mod credential;
 pub(super) mod endpoint;
 pub(super) mod log;
 pub(super) mod model;
+mod parameters;
 pub(super) mod provider;
 pub(super) mod secret;
 pub(super) mod status;

@@ -155,6 +155,21 @@ tables! {
         is_default -> Bool,
     }
 
+    bindings (id) {
+        id -> Id,
+        revision -> BigInt,
+        create_time -> Ts,
+        update_time -> Ts,
+        created_by -> Text,
+        updated_by -> Text,
+        labels -> Json,
+        consumer -> Text,
+        purpose -> Text,
+        model_id -> Nullable<Id>,
+        provider_id -> Nullable<Id>,
+        parameters -> Nullable<Json>,
+    }
+
     tokens (id) {
         id -> Id,
         revision -> BigInt,

@@ -10,6 +10,7 @@ use proptest::sample::select;
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
+use crate::domain::binding::{Binding, Target};
 use crate::domain::change::{Change, Operation, Resource};
 use crate::domain::credential::{
     AllowedHosts, Credential, CredentialState, CredentialUsage, Quota, QuotaPeriod, QuotaUnit, Validation,
@@ -359,6 +360,13 @@ pub(crate) fn model_usage() -> impl Strategy<Value = ModelUsage> {
     })
 }
 
+pub(crate) fn binding() -> impl Strategy<Value = Binding> {
+    let target = prop_oneof![id().prop_map(Target::Model), id().prop_map(Target::Provider)];
+    (id(), meta(), text(), text(), target, of(parameters())).prop_map(
+        |(id, meta, consumer, purpose, target, parameters)| Binding { id, meta, consumer, purpose, target, parameters },
+    )
+}
+
 pub(crate) fn token() -> impl Strategy<Value = Token> {
     let roles = vec(select(Role::ALL.to_vec()), 0..4);
     let hash = any::<[u8; 32]>();
@@ -389,6 +397,7 @@ pub(crate) fn resource() -> impl Strategy<Value = Resource> {
         endpoint().prop_map(|found| Resource::Endpoint(Arc::new(found))),
         credential().prop_map(|found| Resource::Credential(Arc::new(found))),
         model().prop_map(|found| Resource::Model(Arc::new(found))),
+        binding().prop_map(|found| Resource::Binding(Arc::new(found))),
         token().prop_map(|found| Resource::Token(Arc::new(found))),
         keyring().prop_map(|found| Resource::Keyring(Arc::new(found))),
     ]

@@ -183,7 +183,10 @@ pub fn read(message: Message) -> Result<Model, WireError> {
         pricing: message.pricing.map(read_pricing).transpose()?,
         capabilities: message.capabilities.iter().map(read_capability).collect::<Result<_, _>>()?,
         recommended_uses: message.recommended_uses,
-        default_parameters: message.default_parameters.map(parameters::read).transpose()?,
+        default_parameters: message
+            .default_parameters
+            .map(|found| parameters::read("model.default_parameters", found))
+            .transpose()?,
         is_active: required("model.is_active", message.is_active)?,
         status: enums::read("model.status", message.status.unwrap_or_default())?,
         source: enums::read("model.source", message.source)?,

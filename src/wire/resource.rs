@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::enums::wire_enum;
-use super::{WireError, credential, endpoint, keyring, model, provider, required, token};
+use super::{WireError, binding, credential, endpoint, keyring, model, provider, required, token};
 use crate::domain::{Resource, ResourceKind};
 use crate::proto::v1;
 use crate::proto::v1::resource::Resource as Message;
@@ -26,6 +26,7 @@ pub fn config(resource: &Resource) -> v1::Resource {
         Resource::Endpoint(resource) => Message::Endpoint(endpoint::config(resource)),
         Resource::Credential(resource) => Message::Credential(credential::config(resource)),
         Resource::Model(resource) => Message::Model(model::config(resource)),
+        Resource::Binding(resource) => Message::Binding(binding::config(resource)),
         Resource::Token(resource) => Message::Token(token::config(resource)),
         Resource::Keyring(resource) => Message::Keyring(keyring::config(resource)),
     };
@@ -33,15 +34,15 @@ pub fn config(resource: &Resource) -> v1::Resource {
 }
 
 /// # Errors
-/// The field that this program would not have written so. Bindings are not built yet, so it wrote none.
+/// The field that this program would not have written so.
 pub fn read(message: v1::Resource, token_hash: [u8; 32]) -> Result<Resource, WireError> {
     Ok(match required("resource", message.resource)? {
         Message::Provider(message) => Resource::Provider(Arc::new(provider::read(message)?)),
         Message::Endpoint(message) => Resource::Endpoint(Arc::new(endpoint::read(message)?)),
         Message::Credential(message) => Resource::Credential(Arc::new(credential::read(message)?)),
         Message::Model(message) => Resource::Model(Arc::new(model::read(message)?)),
+        Message::Binding(message) => Resource::Binding(Arc::new(binding::read(message)?)),
         Message::Token(message) => Resource::Token(Arc::new(token::read(message, token_hash)?)),
         Message::Keyring(message) => Resource::Keyring(Arc::new(keyring::read(message)?)),
-        Message::Binding(_) => return Err(WireError::at("resource.binding", "is not a resource of this version")),
     })
 }

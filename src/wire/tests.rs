@@ -5,7 +5,7 @@ mod input;
 
 use prost::Message as _;
 
-use super::{arbitrary, credential, endpoint, keyring, model, provider, token};
+use super::{arbitrary, binding, credential, endpoint, keyring, model, provider, token};
 use crate::domain::keyring::Keyring;
 use crate::domain::{Revision, Timestamp};
 use crate::proto::v1;
@@ -40,6 +40,12 @@ proptest! {
     fn a_model_is_the_same_there_and_back(model in arbitrary::model()) {
         let message = v1::Model::decode(model::config_bytes(&model)).unwrap();
         prop_assert_eq!(model::read(message).unwrap(), model);
+    }
+
+    #[test]
+    fn a_binding_is_the_same_there_and_back(binding in arbitrary::binding()) {
+        let message = v1::Binding::decode(binding::config_bytes(&binding)).unwrap();
+        prop_assert_eq!(binding::read(message).unwrap(), binding);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use modelward::domain::Resource;
 use modelward::proto::v1;
+use modelward::proto::v1::binding::Target;
 use modelward::proto::v1::resource::Resource as Thing;
 use modelward::wire;
 use tonic::Code;
@@ -69,11 +70,7 @@ impl History {
 
     /// The rows are the model's resources, and each is got by its id unless its provider is deleted.
     async fn check_rows(&self, image: modelward::domain::image::Image) {
-        let all = image.providers.into_iter().map(Resource::Provider);
-        let all = all.chain(image.endpoints.into_iter().map(Resource::Endpoint));
-        let all = all.chain(image.credentials.into_iter().map(Resource::Credential));
-        let all = all.chain(image.models.into_iter().map(Resource::Model));
-        let rows: Vec<_> = all.map(|resource| stored(&resource)).collect();
+        let rows = rows_of(image);
         assert_eq!(rows.len(), self.world.things.len(), "rows");
         let admin = self.server().admin();
         for row in rows {
@@ -112,6 +109,14 @@ impl History {
                         .map(|answer| Thing::Model(answer.into_inner().model.unwrap())),
                     self.world.is_live(one.provider_id()),
                 ),
+                Thing::Binding(_) => (
+                    admin
+                        .bindings()
+                        .get_binding(v1::GetBindingRequest { id })
+                        .await
+                        .map(|answer| Thing::Binding(answer.into_inner().binding.unwrap())),
+                    true,
+                ),
                 other => panic!("{other:?}"),
             };
             match got {
@@ -139,6 +144,8 @@ impl History {
         assert_eq!(found, those(world.credentials(), |one| live(world, one.provider_id()), Thing::Credential));
         let found = list!(admin.models(), list_models(ListModelsRequest {}) => models as Model);
         assert_eq!(found, those(world.models(), |one| live(world, one.provider_id()), Thing::Model));
+        let found = list!(admin.bindings(), list_bindings(ListBindingsRequest {}) => bindings as Binding);
+        assert_eq!(found, those(world.bindings(), |_| true, Thing::Binding));
         for provider in world.live_providers() {
             let id = provider.id.as_str();
             let found = list!(admin.endpoints(), list_endpoints(ListEndpointsRequest { provider_id: id.into() }) => endpoints as Endpoint);
@@ -148,6 +155,12 @@ impl History {
             let found =
                 list!(admin.models(), list_models(ListModelsRequest { provider_id: id.into() }) => models as Model);
             assert_eq!(found, those(world.models_of(id), |_| true, Thing::Model), "of {id}");
+            let found = list!(admin.bindings(), list_bindings(ListBindingsRequest { provider_id: id.into() }) => bindings as Binding);
+            let holds = |one: &v1::Binding| match one.target.as_ref().unwrap() {
+                Target::ProviderId(bound) => bound == id,
+                Target::ModelId(bound) => world.models_of(id).iter().any(|model| model.id == *bound),
+            };
+            assert_eq!(found, those(world.bindings(), holds, Thing::Binding), "of {id}");
         }
     }
 
@@ -170,6 +183,14 @@ impl History {
         let found = list!(admin.credentials(), list_credentials(ListCredentialsRequest { alias: name.clone() }) => credentials as Credential);
         let holds = |one: &v1::Credential| one.alias() == name && world.is_live(one.provider_id());
         assert_eq!(found, those(world.credentials(), holds, Thing::Credential), "alias {name}");
+        let found = list!(admin.bindings(), list_bindings(ListBindingsRequest { consumer: name.clone() }) => bindings as Binding);
+        assert_eq!(found, those(world.bindings(), |one| one.consumer() == name, Thing::Binding), "consumer {name}");
+        if let Some(model) = world.models().first() {
+            let model_id = model.id.clone();
+            let found = list!(admin.bindings(), list_bindings(ListBindingsRequest { model_id: model_id.clone() }) => bindings as Binding);
+            let holds = |one: &v1::Binding| one.target == Some(Target::ModelId(model_id.clone()));
+            assert_eq!(found, those(world.bindings(), holds, Thing::Binding), "model {model_id}");
+        }
         let found = list!(admin.models(), list_models(ListModelsRequest { is_default: Some(true) }) => models as Model);
         let holds = |one: &v1::Model| one.is_default && world.is_live(one.provider_id());
         assert_eq!(found, those(world.models(), holds, Thing::Model), "defaults");
@@ -202,6 +223,16 @@ impl History {
         predicted.sort_by(|left, right| left.id.cmp(&right.id));
         assert_eq!(told, predicted, "the log");
     }
+}
+
+/// The rows of all tables but the tokens, as the model knows them.
+fn rows_of(image: modelward::domain::image::Image) -> Vec<Thing> {
+    let all = image.providers.into_iter().map(Resource::Provider);
+    let all = all.chain(image.endpoints.into_iter().map(Resource::Endpoint));
+    let all = all.chain(image.credentials.into_iter().map(Resource::Credential));
+    let all = all.chain(image.models.into_iter().map(Resource::Model));
+    let all = all.chain(image.bindings.into_iter().map(Resource::Binding));
+    all.map(|resource| stored(&resource)).collect()
 }
 
 /// A stored resource as the model knows it.

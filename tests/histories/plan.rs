@@ -9,6 +9,7 @@ use super::step::{Fields, Mask, Write};
 use super::world::{Edit, SOME_TIME, World, id_of};
 use crate::support::resources::{mask, seconds, secret};
 
+mod binding;
 mod credential;
 mod endpoint;
 mod model;
@@ -130,6 +131,10 @@ impl World {
         nth(self.models(), which, |one| &one.id)
     }
 
+    fn binding_at(&self, which: u8) -> String {
+        nth(self.bindings(), which, |one| &one.id)
+    }
+
     /// The resource that a write is about, if it is about one that may exist.
     pub fn target(&self, write: &Write) -> Option<String> {
         use Write as W;
@@ -157,10 +162,12 @@ impl World {
             | W::UpdateModelStatus { which, .. }
             | W::DeleteModel { which }
             | W::SetDefaultModel { which } => self.model_at(*which),
+            W::UpdateBinding { which, .. } | W::DeleteBinding { which } => self.binding_at(*which),
             W::CreateProvider { .. }
             | W::CreateEndpoint { .. }
             | W::CreateCredential { .. }
-            | W::CreateModel { .. } => {
+            | W::CreateModel { .. }
+            | W::CreateBinding { .. } => {
                 return None;
             }
         })
@@ -189,6 +196,9 @@ impl World {
             | Write::DeleteModel { .. }
             | Write::SetDefaultModel { .. }
             | Write::SyncModels { .. } => self.of_model(write, id, expected),
+            Write::CreateBinding { .. } | Write::UpdateBinding { .. } | Write::DeleteBinding { .. } => {
+                self.of_binding(write, id, expected)
+            }
             _ => self.of_credential(write, id, expected),
         };
         Call { rpc, request, outcome, about, secret }

@@ -1,5 +1,6 @@
 //! The rules of the contract for each write, in the order in which they are checked, for the model of the test.
 
+use modelward::proto::v1::binding::Target;
 use modelward::proto::v1::resource::Resource as Thing;
 use modelward::proto::v1::{self, FieldSource, ModelSource, Operation};
 
@@ -66,16 +67,29 @@ impl World {
         if taken { Err("ALREADY_EXISTS") } else { Ok(()) }
     }
 
+    pub fn check_unbound(&self, goes: impl Fn(&Target) -> bool) -> Result<(), &'static str> {
+        if self.bindings().iter().any(|one| goes(one.target.as_ref().unwrap())) { Err("IN_USE") } else { Ok(()) }
+    }
+
+    fn check_provider_unbound(&self, id: &str) -> Result<(), &'static str> {
+        self.check_unbound(|target| match target {
+            Target::ProviderId(bound) => bound == id,
+            Target::ModelId(bound) => self.models_of(id).iter().any(|model| model.id == *bound),
+        })
+    }
+
     pub fn delete_provider(&self, id: &str, purge: bool, expected: Option<i64>) -> Outcome {
         if purge {
             let provider = self.providers().into_iter().find(|one| one.id == id).ok_or("NOT_FOUND")?;
             expect(expected, provider.revision)?;
+            self.check_provider_unbound(id)?;
             let mut edits: Vec<_> = self.children(id).into_iter().map(destroy).collect();
             edits.push(destroy(Thing::Provider(provider)));
             return Ok(edits);
         }
         let provider = self.provider(id)?;
         expect(expected, provider.revision)?;
+        self.check_provider_unbound(id)?;
         let mut after = provider.clone();
         (after.delete_time, after.purge_time) = (Some(SOME_TIME), Some(SOME_TIME));
         let edit = self.update(Thing::Provider(provider), Thing::Provider(after));

@@ -28,10 +28,13 @@ pub enum Write {
     DeleteModel { which: u8 },
     SetDefaultModel { which: u8 },
     SyncModels { of: u8, listed: u8, force: bool },
+    CreateBinding { of: u8, model: bool, fields: Fields },
+    UpdateBinding { which: u8, to: Option<(bool, u8)>, fields: Fields, mask: Mask },
+    DeleteBinding { which: u8 },
 }
 
 /// The RPCs that write, each of which has a variant above; a test compares the list with the descriptor.
-pub const RPCS: [&str; 21] = [
+pub const RPCS: [&str; 24] = [
     "ProviderService/CreateProvider",
     "ProviderService/UpdateProvider",
     "ProviderService/UpdateProviderStatus",
@@ -53,6 +56,9 @@ pub const RPCS: [&str; 21] = [
     "ModelService/DeleteModel",
     "ModelService/SetDefaultModel",
     "ModelService/SyncModels",
+    "BindingService/CreateBinding",
+    "BindingService/UpdateBinding",
+    "BindingService/DeleteBinding",
 ];
 
 /// Settable fields that the kinds share, under whatever name: `None` is not carried.
@@ -65,6 +71,7 @@ pub struct Fields {
 }
 
 /// Which of `Fields` (and the kind's own one) an update names, a bit each: 1 name, 2 text, 4 active, 8 labels, 16 own.
+/// A binding's target stands for the name, its parameters for the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mask {
     None,
@@ -169,9 +176,18 @@ fn model() -> impl Strategy<Value = Write> {
     ]
 }
 
+fn binding() -> impl Strategy<Value = Write> {
+    prop_oneof![
+        3 => (which(), any::<bool>(), given()).prop_map(|(of, model, fields)| Write::CreateBinding { of, model, fields }),
+        2 => (which(), of((any::<bool>(), which())), fields(), mask())
+            .prop_map(|(which, to, fields, mask)| Write::UpdateBinding { which, to, fields, mask }),
+        3 => which().prop_map(|which| Write::DeleteBinding { which }),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let expected = prop_oneof![4 => Just(Expected::Any), 2 => Just(Expected::Right), 1 => Just(Expected::Wrong)];
-    let write = prop_oneof![2 => provider(), 2 => endpoint(), 2 => credential(), 2 => model()];
+    let write = prop_oneof![2 => provider(), 2 => endpoint(), 2 => credential(), 2 => model(), 1 => binding()];
     let write = (write, expected, prop::bool::weighted(0.1), prop::bool::weighted(0.2)).prop_map(
         |(write, expected, validate_only, identified)| Step::Write { write, expected, validate_only, identified },
     );

@@ -64,6 +64,11 @@ impl World {
         self.things.values().filter_map(one).collect()
     }
 
+    pub fn bindings(&self) -> Vec<v1::Binding> {
+        let one = |thing: &Thing| if let Thing::Binding(one) = thing { Some(one.clone()) } else { None };
+        self.things.values().filter_map(one).collect()
+    }
+
     pub fn live_providers(&self) -> Vec<v1::Provider> {
         self.providers().into_iter().filter(|provider| provider.delete_time.is_none()).collect()
     }
@@ -118,6 +123,7 @@ pub fn id_of(thing: &Thing) -> &str {
         Thing::Endpoint(one) => &one.id,
         Thing::Credential(one) => &one.id,
         Thing::Model(one) => &one.id,
+        Thing::Binding(one) => &one.id,
         other => panic!("{other:?}"),
     }
 }
@@ -128,6 +134,7 @@ pub fn set_identity(thing: &mut Thing, new_id: &str, new_revision: i64) {
         Thing::Endpoint(one) => (&mut one.id, &mut one.revision),
         Thing::Credential(one) => (&mut one.id, &mut one.revision),
         Thing::Model(one) => (&mut one.id, &mut one.revision),
+        Thing::Binding(one) => (&mut one.id, &mut one.revision),
         other => panic!("{other:?}"),
     };
     new_id.clone_into(id);
@@ -166,6 +173,7 @@ pub fn bare(mut thing: Thing) -> Thing {
             clear!(one);
             (one.availability, one.usage) = (None, None);
         }
+        Thing::Binding(one) => clear!(one),
         other => panic!("{other:?}"),
     }
     thing

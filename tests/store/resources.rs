@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use modelward::domain::binding::{Binding, Target};
 use modelward::domain::plan::Edit;
 use modelward::domain::{Id, Resource};
 use modelward::store::StoreError;
 
 use super::samples::{
-    credential, credential_resource, endpoint, endpoint_resource, full_credential, full_endpoint, full_model,
-    full_provider, full_token, model, model_resource, provider, provider_resource, sealed, token, token_resource,
+    binding, binding_resource, credential, credential_resource, endpoint, endpoint_resource, full_binding,
+    full_credential, full_endpoint, full_model, full_provider, full_token, model, model_resource, provider,
+    provider_resource, sealed, token, token_resource,
 };
 use super::writing::{commit, initialised, set, write};
 use crate::support::database::Database;
@@ -19,12 +21,14 @@ pub async fn resources_come_back_with_every_field_set(database: Database) {
     let endpoint = full_endpoint(provider.id, "Endpoint");
     let credential = full_credential(provider.id, "Alias");
     let model = full_model(provider.id, "vendor/model:1");
+    let binding = full_binding("team/on-call", Target::Model(model.id));
     let token = full_token("token");
     let resources = [
         provider_resource(&provider),
         endpoint_resource(&endpoint),
         credential_resource(&credential),
         model_resource(&model),
+        binding_resource(&binding),
         token_resource(&token),
     ];
     let mut created = set(store.head().await.unwrap(), resources.map(Edit::create).into());
@@ -37,6 +41,7 @@ pub async fn resources_come_back_with_every_field_set(database: Database) {
     assert_eq!(image.endpoints, vec![Arc::new(endpoint)]);
     assert_eq!(image.credentials, vec![Arc::new(credential)]);
     assert_eq!(image.models, vec![Arc::new(model)]);
+    assert_eq!(image.bindings, vec![Arc::new(binding)]);
     assert_eq!(image.tokens, vec![Arc::new(token)]);
     assert_eq!(image.sealed, created.sealed);
 }
@@ -47,12 +52,14 @@ pub async fn resources_come_back_with_hardly_a_field_set(database: Database) {
     let endpoint = endpoint(provider.id, "e");
     let credential = credential(provider.id, "c");
     let model = model(provider.id, "m");
+    let binding = binding("c", Target::Provider(provider.id));
     let token = token("t");
     let resources = [
         provider_resource(&provider),
         endpoint_resource(&endpoint),
         credential_resource(&credential),
         model_resource(&model),
+        binding_resource(&binding),
         token_resource(&token),
     ];
     commit(&store, resources.map(Edit::create).into()).await;
@@ -61,6 +68,7 @@ pub async fn resources_come_back_with_hardly_a_field_set(database: Database) {
     assert_eq!(image.endpoints, vec![Arc::new(endpoint)]);
     assert_eq!(image.credentials, vec![Arc::new(credential)]);
     assert_eq!(image.models, vec![Arc::new(model)]);
+    assert_eq!(image.bindings, vec![Arc::new(binding)]);
     assert_eq!(image.tokens, vec![Arc::new(token)]);
 }
 
@@ -81,6 +89,8 @@ pub async fn an_update_replaces_every_column(database: Database) {
     let full_m = full_model(parent.id, "full");
     let mut empty_m = model(full.id, "empty");
     empty_m.id = full_m.id;
+    let full_b = full_binding("b", Target::Model(full_m.id));
+    let empty_b = Binding { id: full_b.id, ..binding("b", Target::Provider(full.id)) };
     let full_t = full_token("full");
     let mut empty_t = token("empty");
     empty_t.id = full_t.id;
@@ -89,6 +99,7 @@ pub async fn an_update_replaces_every_column(database: Database) {
         (endpoint_resource(&full_e), endpoint_resource(&empty_e)),
         (credential_resource(&full_c), credential_resource(&empty_c)),
         (model_resource(&full_m), model_resource(&empty_m)),
+        (binding_resource(&full_b), binding_resource(&empty_b)),
         (token_resource(&full_t), token_resource(&empty_t)),
     ];
     let parent_edit = Edit::create(provider_resource(&parent));
@@ -101,7 +112,30 @@ pub async fn an_update_replaces_every_column(database: Database) {
     assert_eq!(image.endpoints, vec![Arc::new(empty_e)]);
     assert_eq!(image.credentials, vec![Arc::new(empty_c)]);
     assert_eq!(image.models, vec![Arc::new(empty_m)]);
+    assert_eq!(image.bindings, vec![Arc::new(empty_b)]);
     assert_eq!(image.tokens, vec![Arc::new(empty_t)]);
+}
+
+/// As when a batch holds both writes: the reference goes before what it refers to.
+pub async fn a_binding_may_leave_a_model_that_goes_in_the_same_write(database: Database) {
+    let store = initialised(&database).await;
+    let provider = provider("p");
+    let (old, new) = (model(provider.id, "old"), model(provider.id, "new"));
+    let (turned, gone) = (binding("turned", Target::Model(old.id)), binding("gone", Target::Model(old.id)));
+    let made = [model_resource(&old), model_resource(&new), binding_resource(&turned), binding_resource(&gone)];
+    commit(&store, std::iter::once(provider_resource(&provider)).chain(made).map(Edit::create).collect()).await;
+    let after = Binding { target: Target::Model(new.id), ..turned.clone() };
+    let again = binding("gone", Target::Provider(provider.id));
+    let edits = vec![
+        Edit::update(binding_resource(&turned), binding_resource(&after), vec![]),
+        Edit::destroy(binding_resource(&gone)),
+        Edit::destroy(model_resource(&old)),
+        Edit::create(binding_resource(&again)),
+    ];
+    commit(&store, edits).await;
+    let image = store.load_image().await.unwrap();
+    assert_eq!(image.bindings, vec![Arc::new(after), Arc::new(again)]);
+    assert_eq!(image.models, vec![Arc::new(new)]);
 }
 
 pub async fn a_value_that_no_resource_has_is_named_by_table_and_column(database: Database) {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use modelward::domain::binding::{Binding, Target};
 use modelward::domain::caller::Role;
 use modelward::domain::credential::{AllowedHosts, Credential, Quota, QuotaPeriod, QuotaUnit};
 use modelward::domain::endpoint::{BaseUrl, Endpoint, HealthCheckPolicy, Host, RetryPolicy};
@@ -226,6 +227,16 @@ pub fn full_model(provider_id: ProviderId, model_id: &str) -> Model {
     }
 }
 
+pub fn binding(consumer: &str, target: Target) -> Binding {
+    let (consumer, purpose) = (consumer.into(), "default".into());
+    Binding { id: id(), meta: meta(false), consumer, purpose, target, parameters: None }
+}
+
+pub fn full_binding(consumer: &str, target: Target) -> Binding {
+    let (meta, purpose, parameters) = (meta(true), "für Einbettungen".into(), Some(parameters()));
+    Binding { meta, purpose, parameters, ..binding(consumer, target) }
+}
+
 pub fn token(name: &str) -> Token {
     Token {
         id: id(),
@@ -288,6 +299,10 @@ pub fn credential_resource(credential: &Credential) -> Resource {
 
 pub fn model_resource(model: &Model) -> Resource {
     Resource::Model(Arc::new(model.clone()))
+}
+
+pub fn binding_resource(binding: &Binding) -> Resource {
+    Resource::Binding(Arc::new(binding.clone()))
 }
 
 pub fn token_resource(token: &Token) -> Resource {

@@ -53,10 +53,11 @@ pub async fn a_single_version_can_be_asked_for(database: Database) {
 
 pub async fn a_newer_schema_is_refused(database: Database) {
     let store = database.open().await;
+    let newest = store.migration_status().await.unwrap().pop().unwrap().version;
     database.sql("INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')");
     let error = store.migrate(None).await.unwrap_err();
     let StoreError::NewerSchema { found, known } = &error else { panic!("{error:?}") };
-    assert_eq!((found.as_str(), known.as_str()), ("9999", "0004"));
+    assert_eq!((found.as_str(), known.as_str()), ("9999", newest.as_str()));
     assert!(matches!(store.migrate(Some("0001")).await.unwrap_err(), StoreError::NewerSchema { .. }));
     let states = store.migration_status().await.unwrap();
     let newest = states.last().unwrap();

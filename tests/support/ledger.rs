@@ -141,9 +141,10 @@ fn rows(image: &Image) -> BTreeMap<Key, Resource> {
     let endpoints = image.endpoints.iter().cloned().map(Resource::Endpoint);
     let credentials = image.credentials.iter().cloned().map(Resource::Credential);
     let models = image.models.iter().cloned().map(Resource::Model);
+    let bindings = image.bindings.iter().cloned().map(Resource::Binding);
     let tokens = image.tokens.iter().cloned().map(Resource::Token);
     let keyring = [Resource::Keyring(image.keyring.clone())];
-    let all = providers.chain(endpoints).chain(credentials).chain(models).chain(tokens).chain(keyring);
+    let all = providers.chain(endpoints).chain(credentials).chain(models).chain(bindings).chain(tokens).chain(keyring);
     all.map(|row| ((row.kind(), row.id()), row)).collect()
 }
 
@@ -153,6 +154,7 @@ fn revision(resource: &Resource) -> Revision {
         Resource::Endpoint(endpoint) => endpoint.meta.revision,
         Resource::Credential(credential) => credential.meta.revision,
         Resource::Model(model) => model.meta.revision,
+        Resource::Binding(binding) => binding.meta.revision,
         Resource::Token(token) => token.revision,
         Resource::Keyring(keyring) => keyring.revision,
     }

@@ -15,6 +15,7 @@ pub struct Listing {
     pub endpoints: Vec<v1::Endpoint>,
     pub credentials: Vec<v1::Credential>,
     pub models: Vec<v1::Model>,
+    pub bindings: Vec<v1::Binding>,
     pub tokens: Vec<v1::Token>,
 }
 
@@ -48,6 +49,7 @@ impl Listing {
             endpoints: all!(caller.endpoints(), list_endpoints(ListEndpointsRequest), endpoints, revision),
             credentials: all!(caller.credentials(), list_credentials(ListCredentialsRequest), credentials, revision),
             models: all!(caller.models(), list_models(ListModelsRequest), models, revision),
+            bindings: all!(caller.bindings(), list_bindings(ListBindingsRequest), bindings, revision),
             tokens,
         }
     }
@@ -66,7 +68,8 @@ impl Listing {
         let endpoints = self.endpoints.iter().map(|shown| (shown.id.clone(), shown.revision));
         let credentials = self.credentials.iter().map(|shown| (shown.id.clone(), shown.revision));
         let models = self.models.iter().map(|shown| (shown.id.clone(), shown.revision));
-        providers.chain(endpoints).chain(credentials).chain(models)
+        let bindings = self.bindings.iter().map(|shown| (shown.id.clone(), shown.revision));
+        providers.chain(endpoints).chain(credentials).chain(models).chain(bindings)
     }
 }
 
@@ -81,6 +84,7 @@ fn live(image: &Image) -> BTreeSet<(String, i64)> {
     let credentials =
         image.credentials.iter().filter(|row| is_live(row.provider_id)).map(|row| (row.id.to_string(), &row.meta));
     let models = image.models.iter().filter(|row| is_live(row.provider_id)).map(|row| (row.id.to_string(), &row.meta));
-    let all = providers.chain(endpoints).chain(credentials).chain(models);
+    let bindings = image.bindings.iter().map(|row| (row.id.to_string(), &row.meta));
+    let all = providers.chain(endpoints).chain(credentials).chain(models).chain(bindings);
     all.map(|(id, meta)| (id, meta.revision.0)).collect()
 }

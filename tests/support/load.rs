@@ -11,13 +11,14 @@ use super::Refusal;
 use super::server::{Caller, revision_of};
 
 mod admin;
+mod binding;
 mod credential;
 mod endpoint;
 mod model;
 mod provider;
 
 /// The RPCs with how often each is chosen. A change of the master key wraps every secret anew: seldom.
-pub const RPCS: [(&str, u32); 25] = [
+pub const RPCS: [(&str, u32); 28] = [
     ("CreateProvider", 8),
     ("UpdateProvider", 8),
     ("UpdateProviderStatus", 4),
@@ -39,6 +40,9 @@ pub const RPCS: [(&str, u32); 25] = [
     ("SetDefaultModel", 4),
     ("DeleteModel", 4),
     ("SyncModels", 4),
+    ("CreateBinding", 6),
+    ("UpdateBinding", 4),
+    ("DeleteBinding", 8),
     ("CreateToken", 4),
     ("RevokeToken", 3),
     ("PurgeProvider", 2),
@@ -107,6 +111,7 @@ pub struct Writer {
     endpoints: Vec<String>,
     credentials: Vec<String>,
     models: Vec<String>,
+    bindings: Vec<String>,
     tokens: Vec<String>,
     /// Of the attempt that is on its way.
     reason: String,
@@ -156,6 +161,7 @@ impl Writer {
             endpoints: Vec::new(),
             credentials: Vec::new(),
             models: Vec::new(),
+            bindings: Vec::new(),
             tokens: Vec::new(),
             reason: String::new(),
             book: Vec::new(),
@@ -238,6 +244,9 @@ impl Writer {
             "SetDefaultModel" => self.set_default_model().await,
             "DeleteModel" => self.delete_model().await,
             "SyncModels" => self.sync_models().await,
+            "CreateBinding" => self.create_binding().await,
+            "UpdateBinding" => self.update_binding().await,
+            "DeleteBinding" => self.delete_binding().await,
             "CreateToken" => self.create_token().await,
             "RevokeToken" => self.revoke_token().await,
             "RotateMasterKey" => self.rotate_master_key().await,

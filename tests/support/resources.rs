@@ -35,6 +35,18 @@ pub fn model(provider_id: &str, model_id: &str) -> v1::Model {
     v1::Model { provider_id: Some(provider_id.to_owned()), model_id: Some(model_id.to_owned()), ..Default::default() }
 }
 
+pub fn to_model(id: &str) -> Option<v1::binding::Target> {
+    Some(v1::binding::Target::ModelId(id.to_owned()))
+}
+
+pub fn to_provider(id: &str) -> Option<v1::binding::Target> {
+    Some(v1::binding::Target::ProviderId(id.to_owned()))
+}
+
+pub fn binding(consumer: &str, target: Option<v1::binding::Target>) -> v1::Binding {
+    v1::Binding { consumer: Some(consumer.to_owned()), target, ..Default::default() }
+}
+
 pub fn mask(paths: &[&str]) -> Option<prost_types::FieldMask> {
     Some(prost_types::FieldMask { paths: paths.iter().map(ToString::to_string).collect() })
 }
@@ -93,6 +105,16 @@ impl Caller {
     pub async fn get_model(&self, id: &str) -> v1::Model {
         let request = v1::GetModelRequest { id: id.to_owned() };
         self.models().get_model(request).await.unwrap().into_inner().model.unwrap()
+    }
+
+    pub async fn add_binding(&self, binding: v1::Binding) -> v1::Binding {
+        let request = v1::CreateBindingRequest { binding: Some(binding), ..Default::default() };
+        self.bindings().create_binding(request).await.unwrap().into_inner().binding.unwrap()
+    }
+
+    pub async fn get_binding(&self, id: &str) -> v1::Binding {
+        let request = v1::GetBindingRequest { id: id.to_owned() };
+        self.bindings().get_binding(request).await.unwrap().into_inner().binding.unwrap()
     }
 
     /// A provider of this kind with an endpoint at the vendor and the vendor's key.

@@ -9,6 +9,7 @@ use modelward::config::{self, DatabaseUrl, Settings};
 use modelward::domain::secret::SecretText;
 use modelward::proto::v1;
 use modelward::proto::v1::admin_service_client::AdminServiceClient;
+use modelward::proto::v1::binding_service_client::BindingServiceClient;
 use modelward::proto::v1::credential_service_client::CredentialServiceClient;
 use modelward::proto::v1::endpoint_service_client::EndpointServiceClient;
 use modelward::proto::v1::model_service_client::ModelServiceClient;
@@ -168,6 +169,10 @@ impl Server {
         self.admin.models()
     }
 
+    pub fn bindings(&self) -> BindingServiceClient<Authorized> {
+        self.admin.bindings()
+    }
+
     pub fn tokens(&self) -> AdminServiceClient<Authorized> {
         self.admin.tokens()
     }
@@ -245,6 +250,10 @@ impl Caller {
 
     pub fn models(&self) -> ModelServiceClient<Authorized> {
         ModelServiceClient::new(self.authorized())
+    }
+
+    pub fn bindings(&self) -> BindingServiceClient<Authorized> {
+        BindingServiceClient::new(self.authorized())
     }
 
     pub fn tokens(&self) -> AdminServiceClient<Authorized> {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use modelward::domain::binding::Target;
 use modelward::domain::image::Image;
 use modelward::domain::{ChainHash, Change, Head, Operation, Resource, ResourceKind, Revision, View as _};
 use modelward::snapshot::Snapshot;
@@ -27,6 +28,7 @@ impl Testimony {
         image.endpoints.iter().for_each(|one| told.add(Resource::Endpoint(one.clone())));
         image.credentials.iter().for_each(|one| told.add(Resource::Credential(one.clone())));
         image.models.iter().for_each(|one| told.add(Resource::Model(one.clone())));
+        image.bindings.iter().for_each(|one| told.add(Resource::Binding(one.clone())));
         image.tokens.iter().for_each(|one| told.add(Resource::Token(one.clone())));
         let current = image.sealed.iter().filter(|secret| secret.expire_time.is_none());
         told.secrets = current.map(|secret| (secret.credential_id.uuid(), secret.version)).collect();
@@ -40,14 +42,20 @@ impl Testimony {
             told.add(Resource::Provider(provider));
             snapshot.endpoints_of(id).into_iter().for_each(|one| told.add(Resource::Endpoint(one)));
             snapshot.credentials_of(id).into_iter().for_each(|one| told.add(Resource::Credential(one)));
-            snapshot.models_of(id).into_iter().for_each(|one| told.add(Resource::Model(one)));
+            let models = snapshot.models_of(id);
+            let targets = models.iter().map(|one| Target::Model(one.id)).chain([Target::Provider(id)]);
+            let bound = targets.flat_map(|target| snapshot.bindings_to(target));
+            bound.for_each(|one| told.add(Resource::Binding(one)));
+            told.resources
+                .extend(models.into_iter().map(|one| ((ResourceKind::Model, one.id.uuid()), Resource::Model(one))));
         }
         snapshot.token_entries().for_each(|one| told.add(Resource::Token(one.value().clone())));
         let current = snapshot.all_sealed().filter(|secret| secret.expire_time.is_none());
         told.secrets = current.map(|secret| (secret.credential_id.uuid(), secret.version)).collect();
         // What it counts it must also find.
         let counts = snapshot.counts();
-        let sum = counts.providers + counts.endpoints + counts.credentials + counts.models + counts.tokens;
+        let children = counts.endpoints + counts.credentials + counts.models + counts.bindings;
+        let sum = counts.providers + children + counts.tokens;
         assert_eq!(sum, told.resources.len(), "children without their provider");
         told
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::parameters::{check_parameters, check_tokens};
+use super::parameters::{check_parameters, check_tokens, merge_parameters};
 use super::{
     Capability, DEFAULT_CURRENCY, DESCRIPTION, DESCRIPTIVE_FIELDS, MAX_RECOMMENDED_USES, MAX_SCORE, Model,
     ModelParameters, ModelStatus, ModelType, NAME, Price, Pricing, RECOMMENDED_USE, Score, VENDOR_ID, VERSION,
@@ -136,7 +136,7 @@ impl ModelInput {
         let capabilities: BTreeMap<_, _> = self.capabilities.iter().filter_map(CapabilityInput::pair).collect();
         mask.merge_many("capabilities", &mut model.capabilities, &capabilities);
         mask.merge_many("recommended_uses", &mut model.recommended_uses, &self.recommended_uses);
-        merge_parameters(&self.default_parameters, &mut model.default_parameters, mask);
+        merge_parameters("default_parameters", &self.default_parameters, &mut model.default_parameters, mask);
         mask.merge("is_active", &mut model.is_active, self.is_active, true);
         mask.merge("status", &mut model.status, self.status, ModelStatus::Available);
         mask.merge_many("labels", &mut model.meta.labels, &self.labels);
@@ -219,19 +219,4 @@ fn check_uses(field: &str, uses: &[String], violations: &mut Violations) {
     for (place, text) in uses.iter().take(MAX_RECOMMENDED_USES).enumerate() {
         RECOMMENDED_USE.check(&format!("{field}[{place}]"), text, violations);
     }
-}
-
-/// No parameter at all is `None`, as with pricing. `extra` is a value of its own and is replaced whole.
-fn merge_parameters(input: &ModelParameters, parameters: &mut Option<ModelParameters>, mask: &Mask) {
-    let mut next = parameters.clone().unwrap_or_default();
-    let path = |name: &str| format!("default_parameters.{name}");
-    mask.merge(&path("temperature"), &mut next.temperature, input.temperature.map(Some), None);
-    mask.merge(&path("top_p"), &mut next.top_p, input.top_p.map(Some), None);
-    mask.merge(&path("max_tokens"), &mut next.max_tokens, input.max_tokens.map(Some), None);
-    mask.merge(&path("frequency_penalty"), &mut next.frequency_penalty, input.frequency_penalty.map(Some), None);
-    mask.merge(&path("presence_penalty"), &mut next.presence_penalty, input.presence_penalty.map(Some), None);
-    mask.merge_many(&path("stop"), &mut next.stop, &input.stop);
-    let extra = input.extra.clone().filter(|extra| !extra.is_empty());
-    mask.merge(&path("extra"), &mut next.extra, extra.map(Some), None);
-    *parameters = (next != ModelParameters::default()).then_some(next);
 }

@@ -1,10 +1,11 @@
-//! The limits of the parameters that models are called with, wherever these are carried: in a model, in a binding, in
-//! a request.
+//! The parameters that models are called with, wherever these are carried: in a model, in a binding, in a request.
+//! Their limits, and how an update merges them.
 
 use serde_json::{Map, Value};
 
 use super::{MAX_EXTRA_BYTES, MAX_EXTRA_LEVELS, MAX_STOP, MAX_TOKENS, ModelParameters, STOP_CHARACTERS};
 use crate::domain::error::Violations;
+use crate::domain::mask::Mask;
 
 /// Adds what is wrong with `parameters` at `field`.
 pub fn check_parameters(field: &str, parameters: &ModelParameters, violations: &mut Violations) {
@@ -26,6 +27,21 @@ pub fn check_parameters(field: &str, parameters: &ModelParameters, violations: &
     if let Some(extra) = &parameters.extra {
         check_extra(&path("extra"), extra, violations);
     }
+}
+
+/// Takes over what `mask` lets through at `field`. No parameter at all is `None`, as with pricing. `extra` is a value of its own and is replaced whole.
+pub fn merge_parameters(field: &str, input: &ModelParameters, parameters: &mut Option<ModelParameters>, mask: &Mask) {
+    let mut next = parameters.clone().unwrap_or_default();
+    let path = |name: &str| format!("{field}.{name}");
+    mask.merge(&path("temperature"), &mut next.temperature, input.temperature.map(Some), None);
+    mask.merge(&path("top_p"), &mut next.top_p, input.top_p.map(Some), None);
+    mask.merge(&path("max_tokens"), &mut next.max_tokens, input.max_tokens.map(Some), None);
+    mask.merge(&path("frequency_penalty"), &mut next.frequency_penalty, input.frequency_penalty.map(Some), None);
+    mask.merge(&path("presence_penalty"), &mut next.presence_penalty, input.presence_penalty.map(Some), None);
+    mask.merge_many(&path("stop"), &mut next.stop, &input.stop);
+    let extra = input.extra.clone().filter(|extra| !extra.is_empty());
+    mask.merge(&path("extra"), &mut next.extra, extra.map(Some), None);
+    *parameters = (next != ModelParameters::default()).then_some(next);
 }
 
 /// Adds what is wrong with a number of tokens.

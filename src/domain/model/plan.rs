@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::input::ModelInput;
 use super::{DESCRIPTIVE_FIELDS, FieldSource, Model, ModelSource, ModelStatus, ModelType, default_name};
+use crate::domain::binding::plan::check_model_unbound;
 use crate::domain::change::{Resource, ResourceKind};
 use crate::domain::error::{Error, Result, Violations};
 use crate::domain::id::{Id, ModelId, ProviderId};
@@ -197,9 +198,10 @@ fn changed(current: Arc<Model>, mut next: Model, mut edits: Vec<Edit>, context: 
 /// Deletes a model for good; if it was the default of its type, there is none then.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::RevisionMismatch`].
+/// [`Error::NotFound`], [`Error::RevisionMismatch`]; [`Error::InUse`] while it is bound.
 pub fn delete(id: ModelId, expected: Option<Revision>, view: &dyn View) -> Result<Plan> {
     let current = view.live_model(id)?;
     check_revision(ResourceKind::Model, id.uuid(), expected, current.meta.revision)?;
+    check_model_unbound(id, view)?;
     Ok(Plan::of(vec![Edit::destroy(Resource::Model(current))], Answer::Empty))
 }

@@ -1,4 +1,4 @@
-//! What holds for every sequence of writes to providers, endpoints, credentials and models: no plan breaks a promise,
+//! What holds for every sequence of writes to providers, endpoints, credentials, models and bindings: no plan breaks a promise,
 //! and each does what it says and no more.
 
 use std::collections::BTreeSet;
@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::binding::Target;
 use crate::domain::mask::Mask;
 use crate::domain::model::ModelType;
 use crate::domain::provider::{Provider, plan as providers};
@@ -76,7 +77,21 @@ fn broken(world: &World) -> Option<String> {
             return Some(format!("{defaults} defaults of {model_type:?}"));
         }
     }
-    None
+    broken_binding(world)
+}
+
+/// What is bound is there and live, whatever was tried.
+fn broken_binding(world: &World) -> Option<String> {
+    let view = &world.view;
+    let is_there = |target| match target {
+        Target::Model(id) => view.live_model(id).is_ok(),
+        Target::Provider(id) => view.live_provider(id).is_ok(),
+    };
+    if let Some(lost) = view.bindings().find(|one| !is_there(one.target)) {
+        return Some(format!("a binding to what is not there: {lost:?}"));
+    }
+    let names = view.bindings().map(|one| format!("{} {}", one.consumer, one.purpose));
+    (!is_unique(names.collect())).then(|| "two bindings of one consumer for one purpose".into())
 }
 
 fn revision(resource: &Resource) -> Revision {
@@ -85,6 +100,7 @@ fn revision(resource: &Resource) -> Revision {
         Resource::Endpoint(one) => one.meta.revision,
         Resource::Credential(one) => one.meta.revision,
         Resource::Model(one) => one.meta.revision,
+        Resource::Binding(one) => one.meta.revision,
         other => panic!("{other:?}"),
     }
 }
@@ -116,7 +132,11 @@ fn check_edits(world: &World, plan: &Plan) -> Result<(), TestCaseError> {
 fn check_mask(step: &Step, plan: &Plan) -> Result<(), TestCaseError> {
     let Some(kind) = step.updates().filter(|_| step.mask != 0) else { return Ok(()) };
     let Mask::Paths(named) = step.mask(kind) else { return Ok(()) };
-    let about = ["field_sources", "pinned_fields"];
+    let mut about = vec!["field_sources", "pinned_fields"];
+    // One target takes the place of the other.
+    about.extend(
+        named.iter().any(|field| field.ends_with("_id")).then_some(["model_id", "provider_id"]).into_iter().flatten(),
+    );
     for edit in &plan.edits {
         let stray = edit.changed_fields.iter().find(|field| !named.contains(field) && !about.contains(&field.as_str()));
         prop_assert!(stray.is_none(), "{stray:?} was not named: {named:?}");

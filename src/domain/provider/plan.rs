@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::input::ProviderInput;
 use super::{Provider, ProviderKind, SyncPolicy};
+use crate::domain::binding::plan::check_provider_unbound;
 use crate::domain::change::{Operation, Resource, ResourceKind};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{Id, ProviderId};
@@ -96,10 +97,11 @@ fn changed(current: Arc<Provider>, mut next: Provider, context: &PlanContext<'_>
 /// Hides a provider and all that belongs to it, until it is brought back or purged.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::RevisionMismatch`].
+/// [`Error::NotFound`], [`Error::RevisionMismatch`]; [`Error::InUse`] while it or one of its models is bound.
 pub fn delete(id: ProviderId, expected: Option<Revision>, view: &dyn View, context: &PlanContext<'_>) -> Result<Plan> {
     let current = view.live_provider(id)?;
     check_revision(ResourceKind::Provider, id.uuid(), expected, current.meta.revision)?;
+    check_provider_unbound(id, view)?;
     let mut next = Provider::clone(&current);
     next.delete_time = Some(context.now);
     next.purge_time = Some(context.now.after(context.limits.deleted_retention));
@@ -153,13 +155,15 @@ fn without_default(model: Arc<Model>, context: &PlanContext<'_>) -> Edit {
     edit
 }
 
-/// Destroys a provider, deleted before or not, with all that belongs to it: rows and ciphertexts.
+/// Destroys a provider, deleted before or not, with all that belongs to it: rows and ciphertexts. A deleted one is not
+/// bound any more: it could not have been deleted, and cannot be bound since.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::RevisionMismatch`].
+/// [`Error::NotFound`], [`Error::RevisionMismatch`]; [`Error::InUse`] while it or one of its models is bound.
 pub fn purge(id: ProviderId, expected: Option<Revision>, view: &dyn View) -> Result<Plan> {
     let current = view.provider(id).ok_or_else(|| Error::not_found(ResourceKind::Provider, id))?;
     check_revision(ResourceKind::Provider, id.uuid(), expected, current.meta.revision)?;
+    check_provider_unbound(id, view)?;
     let mut edits: Vec<_> = children(id, view).into_iter().map(Edit::destroy).collect();
     edits.push(Edit::destroy(Resource::Provider(current)));
     Ok(Plan::of(edits, Answer::Empty))

@@ -8,13 +8,14 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::View;
+use crate::domain::binding::{Binding, Target};
 use crate::domain::caller::{CallContext, Caller, Role, Roles};
 use crate::domain::change::Resource;
 use crate::domain::credential::Credential;
 use crate::domain::credential::hosts::VendorHosts;
 use crate::domain::endpoint::{Endpoint, Host};
 use crate::domain::error::Result;
-use crate::domain::id::{CredentialId, EndpointId, Id, IdSource, ModelId, ProviderId, TokenId};
+use crate::domain::id::{BindingId, CredentialId, EndpointId, Id, IdSource, ModelId, ProviderId, TokenId};
 use crate::domain::keyring::Keyring;
 use crate::domain::limits::Limits;
 use crate::domain::model::{Model, ModelType};
@@ -59,6 +60,13 @@ impl MemoryView {
                 (None, None) => panic!("an edit of nothing"),
             }
         }
+    }
+
+    pub fn bindings(&self) -> impl Iterator<Item = Arc<Binding>> {
+        self.resources.values().filter_map(|resource| match resource {
+            Resource::Binding(binding) => Some(binding.clone()),
+            _ => None,
+        })
     }
 
     /// Everything, in order of the ids: those of tests are in order of age.
@@ -122,6 +130,22 @@ impl View for MemoryView {
         let live = self.providers().into_iter().filter(|provider| provider.delete_time.is_none());
         live.flat_map(|provider| self.models_of(provider.id))
             .find(|model| model.is_default && model.model_type == model_type)
+    }
+
+    fn binding(&self, id: BindingId) -> Option<Arc<Binding>> {
+        self.bindings().find(|binding| binding.id == id)
+    }
+
+    fn binding_for(&self, consumer: &str, purpose: &str) -> Option<Arc<Binding>> {
+        self.bindings().find(|binding| binding.consumer == consumer && binding.purpose == purpose)
+    }
+
+    fn bindings_to(&self, target: Target) -> Vec<Arc<Binding>> {
+        self.bindings().filter(|binding| binding.target == target).collect()
+    }
+
+    fn has_bindings(&self) -> bool {
+        self.bindings().next().is_some()
     }
 
     fn token(&self, id: TokenId) -> Option<Arc<Token>> {

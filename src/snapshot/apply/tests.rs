@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::binding::{Binding, Target};
 use crate::domain::endpoint::Endpoint;
+use crate::domain::id::BindingId;
 use crate::domain::model::Capability;
 use crate::domain::plan::Edit;
 use crate::domain::text::name_key;
@@ -18,6 +20,7 @@ struct World {
     endpoints: BTreeMap<EndpointId, Endpoint>,
     credentials: BTreeMap<CredentialId, Credential>,
     models: BTreeMap<ModelId, Model>,
+    bindings: BTreeMap<BindingId, Binding>,
     tokens: BTreeMap<TokenId, Token>,
     sealed: BTreeMap<(CredentialId, i64), SealedSecret>,
     now: i64,
@@ -34,6 +37,8 @@ enum Step {
     RemoveCredential { number: u8 },
     Model { number: u8, provider: u8, name: u8, score: i32, default: bool },
     RemoveModel { number: u8 },
+    Binding { number: u8, consumer: u8, target: u8 },
+    RemoveBinding { number: u8 },
     Token { number: u8, revoked: bool },
     Access { number: u8 },
 }
@@ -53,6 +58,8 @@ fn step() -> impl Strategy<Value = Step> {
             number, provider, name, score, default
         }),
         1 => (0..8_u8).prop_map(|number| Step::RemoveModel { number }),
+        3 => (n(), 0..3_u8, 0..8_u8).prop_map(|(number, consumer, target)| Step::Binding { number, consumer, target }),
+        1 => n().prop_map(|number| Step::RemoveBinding { number }),
         1 => (n(), any::<bool>()).prop_map(|(number, revoked)| Step::Token { number, revoked }),
         1 => n().prop_map(|number| Step::Access { number }),
     ]
@@ -70,6 +77,7 @@ impl World {
         image.endpoints = self.endpoints.values().cloned().map(Arc::new).collect();
         image.credentials = self.credentials.values().cloned().map(Arc::new).collect();
         image.models = self.models.values().cloned().map(Arc::new).collect();
+        image.bindings = self.bindings.values().cloned().map(Arc::new).collect();
         image.tokens = self.tokens.values().cloned().map(Arc::new).collect();
         image.sealed = self.sealed.values().cloned().collect();
         image
@@ -98,6 +106,8 @@ impl World {
                 self.model(*number, *provider, *name, *score, *default)
             }
             Step::RemoveModel { number } => gone(self.models.remove(&n(*number)), Resource::Model),
+            Step::Binding { number, consumer, target } => self.binding(*number, *consumer, *target),
+            Step::RemoveBinding { number } => gone(self.bindings.remove(&n(*number)), Resource::Binding),
             Step::Token { number, revoked } => {
                 let mut token = fixtures::token(u128::from(*number) + 1);
                 token.revoke_time = revoked.then(|| at(self.now));
@@ -112,6 +122,21 @@ impl World {
                 .collect(),
         };
         (edits, sealed)
+    }
+
+    /// Whatever it points to: the maps do not care.
+    fn binding(&mut self, number: u8, consumer: u8, target: u8) -> Vec<Edit> {
+        let target = if target < 4 { Target::Provider(n(target)) } else { Target::Model(n(target)) };
+        let mut binding = fixtures::binding(u128::from(number) + 1, target);
+        binding.consumer = format!("consumer {consumer}");
+        let known = self.bindings.get(&binding.id);
+        binding.consumer = known.map_or(binding.consumer, |known| known.consumer.clone());
+        let taken = |other: &Binding| other.id != binding.id && other.consumer == binding.consumer;
+        if self.bindings.values().any(taken) {
+            return Vec::new();
+        }
+        self.bindings.insert(binding.id, binding.clone());
+        vec![put(Operation::Update, Resource::Binding(Arc::new(binding)))]
     }
 
     fn provider(&mut self, number: u8, name: u8, active: bool) -> Vec<Edit> {

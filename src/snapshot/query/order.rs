@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 
 use uuid::Uuid;
 
+use crate::domain::binding::Binding;
 use crate::domain::credential::Credential;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::error::Violations;
@@ -18,7 +19,7 @@ use crate::snapshot::models::input_price;
 /// What a list can be ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SortField {
-    /// A credential's is its alias.
+    /// A credential's is its alias, a binding's its consumer.
     Name,
     CreateTime,
     UpdateTime,
@@ -117,6 +118,7 @@ macro_rules! listed {
 listed!(Provider, COMMON, r, name: r.name, created: r.meta.create_time, updated: r.meta.update_time);
 listed!(Endpoint, COMMON, r, name: r.name, created: r.meta.create_time, updated: r.meta.update_time);
 listed!(Credential, COMMON, r, name: r.alias, created: r.meta.create_time, updated: r.meta.update_time);
+listed!(Binding, COMMON, r, name: r.consumer, created: r.meta.create_time, updated: r.meta.update_time);
 // A token changes once, when it is revoked.
 listed!(Token, COMMON, r, name: r.name, created: r.create_time, updated: r.revoke_time.unwrap_or(r.create_time));
 listed!(Model, OF_MODELS, r, name: r.name, created: r.meta.create_time, updated: r.meta.update_time,

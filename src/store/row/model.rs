@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Place, json, labels_json, meta_of};
+use super::{Place, json, labels_json, meta_of, parameters};
 use crate::domain::model::{
-    Capability, FieldSource, Model, ModelParameters, ModelSource, ModelStatus, ModelType, Price, Pricing, Score,
+    Capability, FieldSource, Model, ModelSource, ModelStatus, ModelType, Price, Pricing, Score,
 };
 use crate::store::error::{Result, StoreError};
 use crate::store::statement::row;
@@ -71,7 +70,7 @@ impl From<&Model> for ModelRow {
             output_per_1k_nanos: pricing.and_then(|pricing| pricing.output_per_1k).map(Price::nanos),
             capabilities: json(capabilities.collect::<Map<String, Value>>()),
             recommended_uses: json(model.recommended_uses.clone()),
-            default_parameters: model.default_parameters.as_ref().map(parameters_json),
+            default_parameters: model.default_parameters.as_ref().map(parameters::write),
             is_active: model.is_active,
             status: model.status.name().into(),
             source: model.source.name().into(),
@@ -80,46 +79,6 @@ impl From<&Model> for ModelRow {
             is_default: model.is_default,
         }
     }
-}
-
-/// The parameters as they stand in JSON.
-#[derive(Serialize, Deserialize)]
-struct StoredParameters {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_penalty: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_penalty: Option<f64>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    stop: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    extra: Option<Map<String, Value>>,
-}
-
-fn parameters_json(parameters: &ModelParameters) -> JsonText {
-    let ModelParameters { temperature, top_p, max_tokens, frequency_penalty, presence_penalty, stop, extra } =
-        parameters.clone();
-    let stored = StoredParameters { temperature, top_p, max_tokens, frequency_penalty, presence_penalty, stop, extra };
-    // Maps with text keys and plain numbers always have a JSON form.
-    JsonText(serde_json::to_string(&stored).unwrap_or_default())
-}
-
-fn parameters(place: &Place<DbId>, text: &JsonText) -> Result<ModelParameters> {
-    let stored: StoredParameters = place.json("default_parameters", text)?;
-    Ok(ModelParameters {
-        temperature: stored.temperature,
-        top_p: stored.top_p,
-        max_tokens: stored.max_tokens,
-        frequency_penalty: stored.frequency_penalty,
-        presence_penalty: stored.presence_penalty,
-        stop: stored.stop,
-        extra: stored.extra,
-    })
 }
 
 fn capabilities(place: &Place<DbId>, text: &JsonText) -> Result<BTreeMap<Capability, Score>> {
@@ -157,7 +116,10 @@ impl TryFrom<ModelRow> for Model {
             }),
             capabilities: capabilities(&place, &row.capabilities)?,
             recommended_uses: place.json("recommended_uses", &row.recommended_uses)?,
-            default_parameters: row.default_parameters.map(|text| parameters(&place, &text)).transpose()?,
+            default_parameters: row
+                .default_parameters
+                .map(|text| parameters::read(&place, "default_parameters", &text))
+                .transpose()?,
             is_active: row.is_active,
             status: place.some("status", ModelStatus::parse(&row.status))?,
             source: place.some("source", ModelSource::parse(&row.source))?,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::LogLine;
+use crate::domain::binding::Binding;
 use crate::domain::credential::Credential;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::keyring::Keyring;
@@ -21,7 +22,8 @@ use crate::store::value::DbId;
 pub(super) struct Net<T> {
     /// Rows that are gone afterwards.
     pub remove: Vec<DbId>,
-    /// Rows that stay and give up a unique value which another row of the batch may take.
+    /// Rows that stay and give up something before the batch goes on: a unique value which another row may take, or a
+    /// reference to a row that goes.
     pub park: Vec<DbId>,
     /// Rows as they are afterwards.
     pub put: Vec<Arc<T>>,
@@ -55,6 +57,7 @@ pub(super) struct Effect {
     pub endpoints: Net<Endpoint>,
     pub credentials: Net<Credential>,
     pub models: Net<Model>,
+    pub bindings: Net<Binding>,
     pub tokens: Net<Token>,
     pub keyring: Option<Arc<Keyring>>,
 }
@@ -95,14 +98,13 @@ impl Effect {
             ResourceKind::Credential => add!(self.credentials, Credential, id, before, after, credential_gives_up),
             // A model's identifier never changes.
             ResourceKind::Model => add!(self.models, Model, id, before, after, |_, _| false),
+            ResourceKind::Binding => add!(self.bindings, Binding, id, before, after, binding_gives_up),
             ResourceKind::Token => add!(self.tokens, Token, id, before, after, |_, _| false),
             ResourceKind::Keyring => {
                 if let Some(Resource::Keyring(keyring)) = after {
                     self.keyring = Some(Arc::clone(keyring));
                 }
             }
-            // Bindings have no table yet.
-            ResourceKind::Binding => {}
         }
     }
 }
@@ -117,4 +119,9 @@ fn endpoint_gives_up(before: &Endpoint, after: &Endpoint) -> bool {
 
 fn credential_gives_up(before: &Credential, after: &Credential) -> bool {
     before.alias != after.alias
+}
+
+/// What it pointed to may be deleted by the same batch.
+fn binding_gives_up(before: &Binding, after: &Binding) -> bool {
+    before.target != after.target
 }

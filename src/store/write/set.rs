@@ -7,6 +7,7 @@ use super::WriteSet;
 use super::net::{Effect, Net};
 use crate::domain::{CredentialId, Head};
 use crate::store::conn::Conn;
+use crate::store::row::binding::BindingRow;
 use crate::store::row::cluster::CounterRow;
 use crate::store::row::credential::CredentialRow;
 use crate::store::row::endpoint::EndpointRow;
@@ -52,6 +53,9 @@ pub(super) fn statements(set: &WriteSet, locked: Head, conn: &Conn<'_>) -> State
 
 /// Ciphertexts go with their credential.
 fn remove(list: &mut Vec<Statement>, effect: &Effect) {
+    by_ids(list, "DELETE FROM bindings WHERE id", &effect.bindings.remove);
+    // They are written again with what they point to then.
+    by_ids(list, "DELETE FROM bindings WHERE id", &effect.bindings.park);
     by_ids(list, "DELETE FROM models WHERE id", &effect.models.remove);
     by_ids(list, "DELETE FROM credentials WHERE id", &effect.credentials.remove);
     by_ids(list, "DELETE FROM endpoints WHERE id", &effect.endpoints.remove);
@@ -73,6 +77,7 @@ fn put(list: &mut Vec<Statement>, effect: &Effect) {
     put_rows::<_, EndpointRow>(list, &effect.endpoints);
     put_rows::<_, CredentialRow>(list, &effect.credentials);
     put_rows::<_, ModelRow>(list, &effect.models);
+    put_rows::<_, BindingRow>(list, &effect.bindings);
     put_rows::<_, TokenRow>(list, &effect.tokens);
     if let Some(keyring) = &effect.keyring {
         list.push(Statement::of([

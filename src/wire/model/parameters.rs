@@ -24,10 +24,10 @@ pub fn write(parameters: &ModelParameters) -> Message {
 
 /// # Errors
 /// The field that this program would not have written so.
-pub fn read(message: Message) -> Result<ModelParameters, WireError> {
+pub fn read(field: &str, message: Message) -> Result<ModelParameters, WireError> {
     let (parameters, problem) = take(message);
     match problem {
-        Some(problem) => Err(WireError::at("default_parameters.extra", problem)),
+        Some(problem) => Err(WireError::at(&format!("{field}.extra"), problem)),
         None => Ok(parameters),
     }
 }
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn whole_numbers_stay_whole() {
         for (sent, kept) in [(1.0, "1"), (-0.0, "0"), (0.5, "0.5"), (1e17, "100000000000000000"), (1e300, "1e+300")] {
-            let parameters = read(extra(Some(Kind::NumberValue(sent)))).unwrap();
+            let parameters = read("p", extra(Some(Kind::NumberValue(sent)))).unwrap();
             assert_eq!(parameters.extra.unwrap().get("k").unwrap().to_string(), kept);
         }
     }

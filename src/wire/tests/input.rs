@@ -3,9 +3,10 @@
 use proptest::prelude::*;
 use prost_types::{Duration, Timestamp};
 
+use crate::domain::binding::input::BindingInput;
 use crate::domain::{Error, Violations};
 use crate::proto::v1;
-use crate::wire::{arbitrary, credential, endpoint, model, provider};
+use crate::wire::{arbitrary, binding, credential, endpoint, model, provider};
 
 fn bad_fields(read: impl FnOnce(&mut Violations)) -> Vec<String> {
     let mut violations = Violations::default();
@@ -85,6 +86,23 @@ fn bad_values_of_a_model_are_named() {
     };
     let fields = bad_fields(|violations| _ = model::input(message, "m", violations));
     assert_eq!(fields, ["m.provider_id", "m.type", "m.capabilities[1].capability", "m.status"]);
+}
+
+#[test]
+fn bad_values_of_a_binding_are_named() {
+    use v1::binding::Target;
+    for (target, field) in
+        [(Target::ModelId("x".into()), "b.model_id"), (Target::ProviderId(String::new()), "b.provider_id")]
+    {
+        let message = v1::Binding { target: Some(target), ..v1::Binding::default() };
+        let fields = bad_fields(|violations| {
+            // A bad target is not also a missing one.
+            let input = binding::input(message, "b", violations);
+            let presence = crate::domain::mask::Presence::Create;
+            BindingInput { consumer: Some("c".into()), ..input }.check("b", presence, violations);
+        });
+        assert_eq!(fields, [field]);
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Writes to models: the call, and what the model expects.
 
+use modelward::proto::v1::binding::Target;
+
 use super::*;
 
 const OF_MODEL: [&str; 5] = ["name", "description", "is_active", "labels", "type"];
@@ -71,6 +73,7 @@ impl World {
                 let request = v1::DeleteModelRequest { id: id.clone(), ..Default::default() };
                 let outcome = self.model(&id).and_then(|before| {
                     expect(expected, before.revision)?;
+                    self.check_unbound(|target| *target == Target::ModelId(before.id.clone()))?;
                     Ok(vec![destroy(Thing::Model(before))])
                 });
                 ("ModelService/DeleteModel", request.encode_to_vec(), outcome)

@@ -12,7 +12,7 @@ use tonic::service::Routes;
 use super::attack::{Attack, Ways};
 use super::generator::Known;
 use super::shape::Shapes;
-use crate::support::resources::{credential, endpoint, model, provider};
+use crate::support::resources::{binding, credential, endpoint, model, provider, to_model, to_provider};
 use crate::support::{Engine, Server};
 
 const PROVIDERS: usize = 10;
@@ -43,7 +43,13 @@ pub async fn attack(server: &Server, seed: u64, rehearse: u8) -> Attack {
             known.ids.push(admin.add_endpoint(made).await.id);
             let made = credential(&there.id, &format!("credential-{part}"), "sk-0123456789abcd");
             known.ids.push(admin.add_credential(made).await.id);
-            known.ids.push(admin.add_model(model(&there.id, &format!("model-{number}-{part}"))).await.id);
+            let model = admin.add_model(model(&there.id, &format!("model-{number}-{part}"))).await.id;
+            let target = if part == 0 { to_provider(&there.id) } else { to_model(&model) };
+            // Some are not bound, so that something can be deleted.
+            if number % 2 == 0 {
+                known.ids.push(admin.add_binding(binding(&format!("team/{number}-{part}"), target)).await.id);
+            }
+            known.ids.push(model);
         }
         known.names.push(name);
         known.ids.push(there.id);

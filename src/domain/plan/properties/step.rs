@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::domain::binding::input::BindingInput;
+use crate::domain::binding::plan as bindings;
 use crate::domain::credential::input::CredentialInput;
 use crate::domain::credential::plan as credentials;
 use crate::domain::credential::rotation::{NewSecret, Rotation, rotate};
@@ -39,11 +41,14 @@ pub enum What {
     DeleteModel,
     DefaultModel,
     Sync,
+    CreateBinding,
+    UpdateBinding,
+    DeleteBinding,
 }
 
 use What as W;
 
-const ALL: [What; 20] = [
+const ALL: [What; 23] = [
     W::CreateProvider,
     W::UpdateProvider,
     W::DeleteProvider,
@@ -64,6 +69,9 @@ const ALL: [What; 20] = [
     W::DeleteModel,
     W::DefaultModel,
     W::Sync,
+    W::CreateBinding,
+    W::UpdateBinding,
+    W::DeleteBinding,
 ];
 
 /// A write: `which` resource of its kind, in order of age, round and round; `name` and `flag` are what it brings.
@@ -82,13 +90,14 @@ const fn fields(kind: ResourceKind) -> [&'static str; 4] {
     match kind {
         ResourceKind::Endpoint => ["name", "region", "is_active", "labels"],
         ResourceKind::Credential => ["alias", "description", "is_active", "labels"],
+        ResourceKind::Binding => ["model_id", "provider_id", "parameters", "labels"],
         _ => ["name", "description", "is_active", "labels"],
     }
 }
 
 pub fn steps() -> impl Strategy<Value = Vec<Step>> {
     let what = prop_oneof![3 => proptest::sample::select(ALL.to_vec()), 1 => Just(W::CreateProvider),
-        2 => proptest::sample::select(vec![W::CreateEndpoint, W::CreateCredential, W::CreateModel])];
+        2 => proptest::sample::select(vec![W::CreateEndpoint, W::CreateCredential, W::CreateModel, W::CreateBinding])];
     let step = (what, 0..6_usize, 0..6_u8, any::<bool>(), 0..16_u8).prop_map(|(what, which, name, flag, mask)| Step {
         what,
         which,
@@ -132,6 +141,7 @@ impl Step {
             W::UpdateEndpoint => Some(ResourceKind::Endpoint),
             W::UpdateCredential => Some(ResourceKind::Credential),
             W::UpdateModel => Some(ResourceKind::Model),
+            W::UpdateBinding => Some(ResourceKind::Binding),
             _ => None,
         }
     }
@@ -142,7 +152,8 @@ impl Step {
     }
 
     pub fn expects_a_revision(&self) -> bool {
-        let creates = [W::CreateProvider, W::CreateEndpoint, W::CreateCredential, W::CreateModel, W::Access];
+        let creates =
+            [W::CreateProvider, W::CreateEndpoint, W::CreateCredential, W::CreateModel, W::CreateBinding, W::Access];
         !creates.contains(&self.what)
     }
 
@@ -157,6 +168,7 @@ impl Step {
             W::CreateModel | W::UpdateModel | W::DeleteModel | W::DefaultModel | W::Sync => {
                 self.plan_model(world, expected, view, context)
             }
+            W::CreateBinding | W::UpdateBinding | W::DeleteBinding => self.plan_binding(world, expected, view, context),
             _ => self.plan_credential(world, expected, view, context),
         })
     }
@@ -236,6 +248,33 @@ impl Step {
             W::Revoke => credentials::revoke(id, expected, view, context),
             W::DeleteCredential => credentials::delete(id, expected, view, context),
             _ => credentials::access(id, 0, view, context),
+        }
+    }
+
+    fn plan_binding(
+        &self,
+        world: &World,
+        expected: Option<Revision>,
+        view: &dyn View,
+        context: &PlanContext<'_>,
+    ) -> Result<Plan> {
+        let id = nth(world, ResourceKind::Binding, self.which);
+        let target = if self.flag {
+            Target::Model(nth(world, ResourceKind::Model, self.name.into()))
+        } else {
+            Target::Provider(nth(world, ResourceKind::Provider, self.name.into()))
+        };
+        let mut input = BindingInput { target: Some(target), ..BindingInput::default() };
+        input.parameters.max_tokens = Some(i64::from(self.name) + 1);
+        match self.what {
+            W::CreateBinding => {
+                let input = BindingInput { consumer: Some(self.which.to_string()), ..input };
+                bindings::create(&input, view, context)
+            }
+            W::UpdateBinding => {
+                bindings::update(id, &input, &self.mask(ResourceKind::Binding), expected, view, context)
+            }
+            _ => bindings::delete(id, expected, view),
         }
     }
 
