@@ -1,0 +1,202 @@
+{{/* The template of the server's pods, the same for both kinds of database. */}}
+{{- define "modelward.podTemplate" -}}
+metadata:
+  labels:
+    {{- include "modelward.labels" . | nindent 4 }}
+    {{- with .Values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    checksum/config: {{ include "modelward.toml" . | sha256sum }}
+    {{- with .Values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "modelward.serviceAccount" . }}
+  automountServiceAccountToken: false
+  # Kubernetes' variables for a service of this name would look like settings.
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
+  {{- with .Values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- with .Values.imagePullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  securityContext:
+    {{- toYaml .Values.podSecurityContext | nindent 4 }}
+  initContainers:
+    # Apart from the server, so that no probe cuts a long migration off. One pod at a time migrates, the others wait.
+    - name: migrate
+      args: [migrate]
+      {{- include "modelward.container" . | nindent 6 }}
+  containers:
+    - name: modelward
+      args: [serve]
+      {{- include "modelward.container" . | nindent 6 }}
+      ports:
+        - name: grpc
+          containerPort: 50051
+        - name: ops
+          containerPort: 9090
+      # /livez says that the process answers, /readyz that it may get calls. Neither asks the database: a server
+      # without it goes on answering reads, and a restart would end that.
+      startupProbe:
+        httpGet:
+          path: /livez
+          port: ops
+        periodSeconds: 2
+        timeoutSeconds: 2
+        failureThreshold: 60
+      livenessProbe:
+        httpGet:
+          path: /livez
+          port: ops
+        periodSeconds: 10
+        timeoutSeconds: 3
+      readinessProbe:
+        httpGet:
+          path: /readyz
+          port: ops
+        periodSeconds: 2
+        timeoutSeconds: 2
+  volumes:
+    {{- include "modelward.volumes" . | nindent 4 }}
+  {{- include "modelward.scheduling" . | nindent 2 }}
+{{- end -}}
+
+{{/* What the init container and the server have in common. */}}
+{{- define "modelward.container" -}}
+image: {{ include "modelward.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+env:
+  # Commands that are run in the pod find their settings too.
+  - name: MODELWARD_CONFIG
+    value: /etc/modelward/config/modelward.toml
+  {{- if .Values.bootstrapToken.existingSecret }}
+  - name: MODELWARD_TOKEN_FILE
+    value: /etc/modelward/bootstrap/token
+  {{- end }}
+  {{- with include "modelward.caKey" . }}
+  - name: MODELWARD_CA_FILE
+    value: /etc/modelward/tls/{{ . }}
+  {{- end }}
+  {{- with .Values.database }}
+  {{- if .existingSecret }}
+  - name: MODELWARD_DATABASE_URL
+    valueFrom:
+      secretKeyRef:
+        name: {{ .existingSecret }}
+        key: {{ .key | quote }}
+  {{- end }}
+  {{- end }}
+securityContext:
+  {{- toYaml .Values.securityContext | nindent 2 }}
+resources:
+  {{- toYaml .Values.resources | nindent 2 }}
+volumeMounts:
+  - name: config
+    mountPath: /etc/modelward/config
+    readOnly: true
+  {{- if not .Values.database.existingSecret }}
+  - name: data
+    mountPath: /var/lib/modelward
+  - name: tmp
+    mountPath: /tmp
+  {{- end }}
+  {{- if .Values.masterKeys.existingSecret }}
+  - name: keys
+    mountPath: /etc/modelward/keys
+    readOnly: true
+  {{- end }}
+  {{- if .Values.bootstrapToken.existingSecret }}
+  - name: bootstrap
+    mountPath: /etc/modelward/bootstrap
+    readOnly: true
+  {{- end }}
+  {{- if include "modelward.tlsSecret" . }}
+  - name: tls
+    mountPath: /etc/modelward/tls
+    readOnly: true
+  {{- end }}
+  {{- with .Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{/* A claim that the StatefulSet makes itself is in its volumeClaimTemplates. */}}
+{{- define "modelward.volumes" -}}
+- name: config
+  configMap:
+    name: {{ include "modelward.fullname" . }}
+{{- if not .Values.database.existingSecret }}
+{{- with .Values.persistence.existingClaim }}
+- name: data
+  persistentVolumeClaim:
+    claimName: {{ . }}
+{{- end }}
+- name: tmp
+  emptyDir: {}
+{{- end }}
+{{- with .Values.masterKeys }}
+{{- if .existingSecret }}
+- name: keys
+  secret:
+    secretName: {{ .existingSecret }}
+    defaultMode: 0440
+    items:
+      - key: {{ .key | quote }}
+        path: master.key
+{{- end }}
+{{- end }}
+{{- with .Values.bootstrapToken }}
+{{- if .existingSecret }}
+- name: bootstrap
+  secret:
+    secretName: {{ .existingSecret }}
+    defaultMode: 0440
+    items:
+      - key: {{ .key | quote }}
+        path: token
+{{- end }}
+{{- end }}
+{{- with include "modelward.tlsSecret" . }}
+- name: tls
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "modelward.scheduling" -}}
+topologySpreadConstraints:
+  {{- range $given := .Values.topologySpreadConstraints }}
+  {{- $these := dict "labelSelector" (dict "matchLabels" (include "modelward.selector" $ | fromYaml)) }}
+  {{- toYaml (list (merge (dict) $given $these)) | nindent 2 }}
+  {{- else }}
+  {{- range $key := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - topologyKey: {{ $key }}
+    maxSkew: 1
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "modelward.selector" $ | nindent 8 }}
+  {{- end }}
+  {{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
