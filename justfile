@@ -39,9 +39,10 @@ doc:
 bench *case:
     cargo bench --locked --bench load -- {{case}}
 
-# The chart is sound and renders, embedded and with PostgreSQL.
-helm:
-    helm lint helm/modelward
-    helm template modelward helm/modelward --kube-version 1.30.0 > /dev/null
-    helm template modelward helm/modelward --kube-version 1.30.0 --set replicaCount=3 \
-        --set database.existingSecret=db,masterKeys.existingSecret=keys,bootstrapToken.existingSecret=token > /dev/null
+# The chart, the Dockerfile and compose.yaml, with the real helm.
+chart:
+    .ci/run chart
+
+# The release binary in a root that holds only what the image does, started as the chart says.
+image:
+    .ci/run release image

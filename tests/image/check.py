@@ -1,0 +1,186 @@
+"""Checks the container image and the pods of the chart without a container engine and without a cluster.
+
+The files of the image are put into an empty directory. The program is run from there as it would be in a container: as
+the user 65532, without capabilities, with a root that it cannot write to; first as the Dockerfile says, then as the
+chart's pods say, with both databases and with TLS. Needs root, for mounts and another user.
+
+`python3 check.py PROGRAM`, the release build on the system that it was built on.
+"""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests" / "e2e"))
+
+from container import USER, Container, Failed, require  # noqa: E402
+from image import Image  # noqa: E402
+from pod import CHART, Pod, objects, render  # noqa: E402
+from postgres import Postgres  # noqa: E402
+
+INSIDE = "MODELWARD_TEST_OWN_NETWORK"
+
+
+def own_network():
+    """Starts over in a network of its own, so that the ports of the pods are free, and switches its loopback on."""
+    if INSIDE not in os.environ:
+        os.execvpe("unshare", ["unshare", "--net", sys.executable, *sys.argv], os.environ | {INSIDE: "1"})
+    up, flags = 0x8914, 0x1 | 0x40
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, up, struct.pack("16sH14x", b"lo", flags))
+
+
+def check_bare(image, directory):
+    """As `docker run --read-only` with a volume would."""
+    data = directory / "data"
+    data.mkdir()
+    os.chown(data, USER, USER)
+    container = image.container(directory / "bare", volumes={"/var/lib/modelward": (data, False)})
+    with (directory / "bare.log").open("w+b") as log:
+        running = container.start(log, *image.entrypoint, *image.command)
+        try:
+            while (done := container.run(*image.probe[0:])).returncode != 0:
+                require(running.process.poll() is None, f"it ended: {(directory / 'bare.log').read_text()}")
+            status = running.status()
+        finally:
+            code = running.stop()
+    require(done.stdout == "SERVING\n" and code == 0, f"{done.stdout}, exit code {code}")
+    # Real, effective, saved; file system.
+    require(status["Uid"] == [str(USER)] * 4 and status["Gid"] == [str(USER)] * 4, f"it runs as {status['Uid']}")
+    require(status["NoNewPrivs"] == ["1"] and set(status["CapEff"][0]) == {"0"}, "it has capabilities")
+    require((data / "master.key").stat().st_mode & 0o777 == 0o600, "the master key is not private")
+    print("  bare: serves, its probe answers, and it stops with 0")
+
+
+def check_seeded(image, directory):
+    """What these checks must notice: a library that is missing, a root that would have to be written to."""
+    broken = directory / "broken"
+    shutil.copytree(image.root, broken)
+    next(path for path in broken.rglob("libm.so*")).unlink()
+    done = Container(broken, directory / "without", {}, {}).run(*image.entrypoint, "--version")
+    require(done.returncode != 0 and "libm.so" in done.stderr, f"a missing library is not noticed: {done}")
+    done = image.container(directory / "no-volume").run(*image.entrypoint, *image.command)
+    require(done.returncode == 1 and "Read-only file system" in done.stderr, f"its root can be written to: {done}")
+    print("  seeded: a missing library and a missing volume are noticed")
+
+
+def check_settings(image, directory):
+    """Every file of values gives settings that the program accepts."""
+    examples = sorted(CHART.glob("ci/*-values.yaml"))
+    for number, example in enumerate(examples):
+        [settings] = objects(render("--values", str(example)), "ConfigMap")
+        place = directory / f"settings-{number}"
+        place.mkdir()
+        (place / "modelward.toml").write_text(settings["data"]["modelward.toml"])
+        container = image.container(directory / f"config-{number}", {"MODELWARD_CONFIG": "/etc/modelward/modelward.toml"},
+                                    {"/etc/modelward": (place, True)})
+        done = container.run(*image.entrypoint, "config", "check")
+        require(done.returncode == 0, f"{example.name}: {done.stderr}")
+    print(f"  settings: those of {len(examples)} files of values are accepted")
+
+
+def check_commands(image, directory):
+    """The commands of the program that documentation and notes show are commands that it has."""
+    pages = ["README.md", "docs/KUBERNETES.md", "docs/OPERATIONS.md", "helm/modelward/templates/NOTES.txt"]
+    pattern = re.compile(r"(?:-- |docker run --rm \S+ |exec modelward |^)(?:/usr/bin/)?(?:modelward |(?=keys |token ))([a-z].*)$", re.MULTILINE)
+    container = image.container(directory / "commands")
+    shown = {line for page in pages for line in pattern.findall((ROOT / page).read_text())}
+    for line in sorted(shown):
+        words = shlex.split(line.split(">")[0].split("|")[0], comments=True)
+        done = container.run(*image.entrypoint, *words, "--help")
+        require(done.returncode == 0, f"modelward {line}: {done.stderr}")
+    require(len(shown) >= 10, f"only {shown}")
+    print(f"  commands: {len(shown)} of the documentation exist")
+
+
+def check_pod(image, directory, name, secrets, *values):
+    """Starts the pod of a release, tests it as helm would, makes a token in it, and stops it."""
+    place = directory / name
+    place.mkdir()
+    pod = Pod(image, place, render(*values), secrets)
+    pod.prepare()
+    try:
+        ports = pod.start()
+        tested = pod.test()
+        made = pod.server.run(*image.entrypoint, "token", "create", "--name", "ci", "--role", "editor")
+        require(made.returncode == 0 and made.stdout.startswith("mw_"), f"{name}: no token: {made.stderr}")
+        metrics = pod.wait_for(f"http://127.0.0.1:{ports['ops']}/metrics")
+    finally:
+        code = pod.running.stop() if hasattr(pod, "running") else None
+    require(code == 0, f"{name}: stopped with {code}: {pod.told()}")
+    print(f"  pod {name}: migrated, served, {tested} of {tested} containers of helm test, a token, stopped")
+    return metrics
+
+
+def check_alerts(metrics):
+    """A server that runs tells every metric that an alert names."""
+    told = {re.split(r"[{ ]", line)[0] for line in metrics.splitlines() if not line.startswith("#")}
+    [rule] = objects(render("--values", str(CHART / "ci" / "everything-values.yaml")), "PrometheusRule")
+    named = {name for alert in rule["spec"]["groups"][0]["rules"] for name in re.findall(r"modelward_\w+", alert["expr"])}
+    require(len(named) >= 8 and named <= told, f"alerts name {named - told}, which no server tells")
+    print(f"  alerts: {len(named)} of {len(named)} metrics are told by a server")
+
+
+def certificate(directory):
+    """What cert-manager would put into its secret: an authority's certificate for the names of the chart."""
+    [asked] = objects(render("--set", "tls.certManager.enabled=true,tls.certManager.issuerRef.name=i"), "Certificate")
+    names = ",".join(f"DNS:{name}" for name in asked["spec"]["dnsNames"])
+    (directory / "names").write_text(f"subjectAltName={names}\n")
+    script = """
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.crt
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=modelward -keyout tls.key -out request
+        openssl x509 -req -in request -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out tls.crt
+    """
+    subprocess.run(["bash", "-euc", script], cwd=directory, check=True, capture_output=True)
+    return {name: (directory / name).read_text() for name in ("tls.crt", "tls.key", "ca.crt")}
+
+
+def check_pods(image, directory):
+    generate = image.container(directory / "generate")
+    secret = {"master.key": generate.run(*image.entrypoint, "keys", "generate").stdout,
+              "token": generate.run(*image.entrypoint, "token", "generate").stdout}
+    check_pod(image, directory, "sqlite", {})
+    check_pod(image, directory, "sqlite-keyed", {"modelward": secret}, "--values", str(CHART / "ci" / "sqlite-keyed-values.yaml"))
+    tls = directory / "tls"
+    tls.mkdir()
+    secrets = {"modelward-tls": certificate(tls)}
+    with Postgres() as postgres:
+        over = ["--values", str(CHART / "ci" / "postgres-values.yaml")]
+        url = {"url": postgres.database("plain")}
+        metrics = check_pod(image, directory, "postgres", {"modelward": secret | url}, *over)
+        url = {"url": postgres.database("tls")}
+        with_tls = ["--set", "tls.certManager.enabled=true,tls.certManager.issuerRef.name=internal"]
+        check_pod(image, directory, "postgres-tls", secrets | {"modelward": secret | url}, *over, *with_tls)
+    check_alerts(metrics)
+
+
+def main():
+    if os.geteuid() != 0:
+        sys.exit("mounts and another user need root: run it with sudo")
+    own_network()
+    with contextlib.ExitStack() as stack:
+        directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modelward-image-")))
+        # The user of the container has to get to its files.
+        directory.chmod(0o755)
+        image = Image(pathlib.Path(sys.argv[1]).resolve(), directory)
+        image.check_contents()
+        image.check_context()
+        for check in (check_seeded, check_bare, check_settings, check_commands, check_pods):
+            check(image, directory)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failed as failure:
+        sys.exit(f"the image: {failure}")
