@@ -19,6 +19,7 @@ mod secrets;
 mod server;
 mod show;
 mod shutdown;
+mod sync;
 mod tls;
 mod value;
 
@@ -39,6 +40,7 @@ pub use secrets::Secrets;
 pub use server::{Reflection, Server};
 pub use show::{example, shown};
 pub use shutdown::Shutdown;
+pub use sync::Sync;
 pub use tls::Tls;
 pub use value::{Bytes, LogFilter};
 
@@ -56,6 +58,7 @@ pub struct Settings {
     pub limits: Limits,
     pub http2: Http2,
     pub health: Health,
+    pub sync: Sync,
     pub reads: Reads,
     pub catalogue: Catalogue,
     pub shutdown: Shutdown,
@@ -73,6 +76,7 @@ pub fn specs() -> impl Iterator<Item = Spec> {
         Limits::SPECS,
         Http2::SPECS,
         Health::SPECS,
+        Sync::SPECS,
         Reads::SPECS,
         Catalogue::SPECS,
         Shutdown::SPECS,
@@ -92,6 +96,7 @@ impl Settings {
             limits: Limits::read(values)?,
             http2: Http2::read(values)?,
             health: Health::read(values)?,
+            sync: Sync::read(values)?,
             reads: Reads::read(values)?,
             catalogue: Catalogue::read(values)?,
             shutdown: Shutdown::read(values)?,

@@ -13,7 +13,7 @@ use crate::routing::Picker;
 use crate::secrets::Secrets;
 use crate::snapshot::query::Present;
 use crate::snapshot::{Board, SnapshotHandle, StatusBoard};
-use crate::store::Store;
+use crate::store::{Claim, Store};
 
 pub mod binding;
 pub mod credential;
@@ -31,6 +31,17 @@ pub struct Mutation {
     pub request: Option<RequestId>,
     pub validate_only: bool,
     pub reason: String,
+    /// Under which lease the server makes it by itself, if under one.
+    pub claim: Option<Claim>,
+}
+
+impl Mutation {
+    /// One that the server makes by itself.
+    #[must_use]
+    pub fn system(rpc: &'static str, reason: &str) -> Self {
+        let call = CallContext::system(rpc);
+        Self { call, request: None, validate_only: false, reason: reason.to_owned(), claim: None }
+    }
 }
 
 /// The parts that mutations are made of.
@@ -105,8 +116,8 @@ impl Control {
         mutation: Mutation,
         plan: impl Fn(&dyn View, &PlanContext<'_>) -> Result<Plan> + Send + Sync + 'static,
     ) -> Result<Answer> {
-        let Mutation { call, request, validate_only, reason } = mutation;
-        let write = Write { call, request, reason, plan: Box::new(plan) };
+        let Mutation { call, request, validate_only, reason, claim } = mutation;
+        let write = Write { call, request, reason, claim, plan: Box::new(plan) };
         if validate_only {
             let answer = self.parts.planner.rehearse(&write, &self.parts.snapshot.load())?;
             return Ok(without_identity(answer));

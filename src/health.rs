@@ -1,6 +1,6 @@
 //! Health checks of endpoints: who probes, when, and what becomes of the results.
 //!
-//! Health is status: it takes no revision. One task holds three loops. The [`leader`] keeps the lease that says which
+//! Health is status: it takes no revision. One task holds three loops. The [`Leader`] keeps the lease that says which
 //! replica probes; the [`scheduler`] probes what is due; the [`recorder`] folds what was found and writes it in
 //! batches. Checks on demand run beside them, on any replica.
 //!
@@ -15,7 +15,6 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 mod backlog;
-mod leader;
 mod ledger;
 mod probe;
 mod recorder;
@@ -26,7 +25,6 @@ mod scheduler;
 pub use probe::{ProbeFn, Target, by_adapters};
 
 use backlog::{Finding, Turn};
-use leader::{Leader, Standing};
 use ledger::{Ledger, StoreLedger};
 use probe::Prober;
 use recorder::{Recorder, known, tell};
@@ -36,6 +34,7 @@ use scheduler::Scheduler;
 
 use crate::domain::health::{EndpointHealth, Evidence, Weight};
 use crate::domain::{Clock, EndpointId, Error, Result};
+use crate::lease::{Leader, Standing};
 use crate::snapshot::{SnapshotHandle, StatusBoard};
 use crate::store::Store;
 use crate::task::Tasks;
@@ -91,12 +90,12 @@ impl HealthChecks {
     /// The handle, and the background checks to be run. `replica` names this process; another one after each start.
     #[must_use]
     pub fn build(config: HealthConfig, parts: HealthParts, store: Store, replica: String) -> (Self, BackgroundChecks) {
-        Self::with_ledger(config, parts, Arc::new(StoreLedger { store, owner: replica }))
+        Self::with_ledger(config, parts, Arc::new(StoreLedger::new(store, replica)))
     }
 
     fn with_ledger(config: HealthConfig, parts: HealthParts, ledger: Arc<dyn Ledger>) -> (Self, BackgroundChecks) {
         let HealthParts { snapshot, board, probe, clock, metrics, tasks } = parts;
-        let leader = Leader::new(metrics.clone());
+        let leader = Leader::new("health checks", metrics.probe_leader.clone());
         let prober = Prober { probe, clock, metrics };
         let (found_by, found) = mpsc::unbounded_channel();
         let background = BackgroundChecks {
@@ -185,7 +184,7 @@ impl BackgroundChecks {
             tokio::join!(scheduler.run(standings, &stop), recorder.run(found, &stop));
             written.cancel();
         };
-        tokio::join!(leader.run(&*ledger, &written), work);
+        tokio::join!(leader.run(ledger.as_ref(), &written), work);
     }
 }
 

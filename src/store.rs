@@ -33,7 +33,7 @@ mod write;
 
 pub use cluster::ClusterRow;
 pub use error::{Cause, Result, StoreError};
-pub use lease::{Lease, ReplicaRow};
+pub use lease::{Claim, Lease, ReplicaRow};
 pub use migrations::{MigrationState, MigrationStep};
 pub use notify::{Hint, Notifications};
 pub use row::log::LogRow;

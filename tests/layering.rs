@@ -16,19 +16,21 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("adapter", &["telemetry", "task"]),
     ("snapshot", &["telemetry"]),
     ("store", &["telemetry", "task", "failpoint"]),
+    ("lease", &["store"]),
     ("wire", &["telemetry", "proto", "secrets", "adapter", "snapshot", "store"]),
     ("routing", &["telemetry", "task", "secrets", "adapter", "snapshot", "store", "wire"]),
     ("changes", &["telemetry", "task", "failpoint", "secrets", "adapter", "snapshot", "store", "wire"]),
     ("control", &["telemetry", "task", "secrets", "adapter", "snapshot", "store", "wire", "routing", "changes"]),
     ("auth", BELOW_AUTH),
     ("health", BELOW_AUTH),
+    ("sync", BELOW_AUTH),
     ("service", SERVICE),
     ("config", &["telemetry", "failpoint"]),
     ("app", EVERYTHING),
     ("cli", EVERYTHING),
 ];
 const BELOW_AUTH: &[&str] =
-    &["telemetry", "task", "secrets", "adapter", "snapshot", "store", "wire", "routing", "changes", "control"];
+    &["telemetry", "task", "secrets", "adapter", "snapshot", "store", "lease", "wire", "routing", "changes", "control"];
 const SERVICE: &[&str] = &[
     "telemetry",
     "task",
@@ -60,6 +62,8 @@ const EVERYTHING: &[&str] = &[
     "control",
     "auth",
     "health",
+    "lease",
+    "sync",
     "service",
     "config",
     "app",

@@ -30,4 +30,5 @@ mod provider;
 mod replicas;
 mod store;
 mod support;
+mod sync;
 mod token;

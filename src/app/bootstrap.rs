@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use super::parts::Parts;
 use crate::config::Settings;
 use crate::control::Mutation;
-use crate::domain::{CallContext, Id, TokenId, View as _};
+use crate::domain::{Id, TokenId, View as _};
 use crate::secrets::TokenSecret;
 
 /// Makes the first token if the configuration never had one.
@@ -59,12 +59,7 @@ async fn made(parts: &Parts, path: &Path) -> anyhow::Result<()> {
 
 /// Whether this process was the one to create it.
 async fn create(parts: &Parts, id: TokenId, hash: [u8; 32]) -> anyhow::Result<bool> {
-    let mutation = Mutation {
-        call: CallContext::system("bootstrap"),
-        request: None,
-        validate_only: false,
-        reason: "the first token of a new database".into(),
-    };
+    let mutation = Mutation::system("bootstrap", "the first token of a new database");
     parts.control.bootstrap_token(mutation, id, hash).await.context("cannot store the first token")
 }
 

@@ -24,6 +24,7 @@ use crate::secrets::Secrets;
 use crate::service::Facts;
 use crate::snapshot::{SnapshotHandle, StatusBoard, publish};
 use crate::store::{Store, StoreConfig, StoreError};
+use crate::sync::{ScheduledSync, SyncConfig};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
 
@@ -90,6 +91,7 @@ impl Parts {
         });
         control.start_upkeep(tasks);
         let health = check_health(&control, settings, tasks, metrics);
+        synchronise(&control, settings, tasks, metrics);
         let authenticator = authenticate(snapshot.clone(), &statuses, clock, tasks);
         let metrics = metrics.clone();
         Ok(Self {
@@ -154,6 +156,13 @@ fn check_health(control: &Control, settings: &Settings, tasks: &Tasks, metrics: 
     let (health, background) = HealthChecks::build(config, parts, control.store.clone(), control.replica_id.clone());
     tasks.spawn("health", background.run(tasks.stopping()));
     health
+}
+
+/// Starts to synchronise models as the providers' policies say.
+fn synchronise(control: &Control, settings: &Settings, tasks: &Tasks, metrics: &Metrics) {
+    let config = SyncConfig { enabled: settings.sync.enabled, max_in_flight: settings.sync.max_in_flight };
+    let scheduled = ScheduledSync::build(config, control.clone(), metrics.clone());
+    tasks.spawn("sync", scheduled.run(tasks.stopping()));
 }
 
 /// Recognises callers, and writes now and then when their tokens were last used.

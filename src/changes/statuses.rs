@@ -13,7 +13,7 @@ use super::load::in_time;
 use super::tail::{READ_LIMIT, Tail};
 use crate::domain::image::{StatusBatch, StatusValue};
 use crate::snapshot::StatusBoard;
-use crate::store::{Hint, Store, StoreError};
+use crate::store::{Claim, Hint, Store, StoreError};
 
 /// How often the status of other replicas is read without being asked.
 pub const POLL: Duration = Duration::from_secs(1);
@@ -42,7 +42,12 @@ impl Statuses {
     /// Writes the latest values and shows them here at once. When the database does not take them they are shown here
     /// only, until it tells others: status is worth less than an answer.
     pub async fn record(&self, values: Vec<StatusValue>) {
-        if let Err(error) = self.store(&values).await {
+        self.record_under(None, values).await;
+    }
+
+    /// The same under a lease: once that is another replica's, the values are neither written nor shown.
+    pub async fn record_under(&self, claim: Option<&Claim>, values: Vec<StatusValue>) {
+        if let Err(error) = self.store_under(claim, &values).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "status could not be written; it is shown on this replica only"
@@ -56,12 +61,17 @@ impl Statuses {
     /// # Errors
     /// When the database does not take them; then they are not shown either.
     pub async fn store(&self, values: &[StatusValue]) -> Result<(), StoreError> {
+        self.store_under(None, values).await
+    }
+
+    async fn store_under(&self, claim: Option<&Claim>, values: &[StatusValue]) -> Result<(), StoreError> {
         if values.is_empty() {
             return Ok(());
         }
-        let batch = in_time(WRITE_LIMIT, self.write(values)).await?;
-        self.rewrap(&batch);
-        self.board.record(&batch);
+        if let Some(batch) = in_time(WRITE_LIMIT, self.write(claim, values)).await? {
+            self.rewrap(&batch);
+            self.board.record(&batch);
+        }
         Ok(())
     }
 
@@ -92,12 +102,18 @@ impl Statuses {
         Ok(batch)
     }
 
-    async fn write(&self, values: &[StatusValue]) -> Result<StatusBatch, StoreError> {
+    /// `None`: the lease is another replica's, and nothing was written.
+    async fn write(&self, claim: Option<&Claim>, values: &[StatusValue]) -> Result<Option<StatusBatch>, StoreError> {
         let mut transaction = self.store.status_tx().await?;
+        if let Some(claim) = claim
+            && !transaction.check_lease(claim).await?
+        {
+            return Ok(None);
+        }
         let revision = transaction.revision().await?;
         transaction.put(values).await?;
         transaction.commit().await?;
-        Ok(StatusBatch { revision, values: values.to_vec() })
+        Ok(Some(StatusBatch { revision, values: values.to_vec() }))
     }
 
     /// Follows the status that other replicas write, until `stop`.

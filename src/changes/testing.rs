@@ -44,7 +44,7 @@ pub fn planner(secrets: &Secrets) -> Planner {
 }
 
 pub fn write(plan: impl Fn(&dyn View, &PlanContext<'_>) -> Result<Plan> + Send + Sync + 'static) -> Write {
-    Write { call: CallContext::system("Test"), request: None, reason: String::new(), plan: Box::new(plan) }
+    Write { call: CallContext::system("Test"), request: None, reason: String::new(), claim: None, plan: Box::new(plan) }
 }
 
 /// Creates a provider.

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{Answer, CallContext, Error, PlanFn, Result, Revision};
+use crate::store::Claim;
 
 /// How many writes may wait; the next caller waits for a place.
 pub const QUEUE: usize = 1024;
@@ -28,6 +29,8 @@ pub struct Write {
     pub call: CallContext,
     pub request: Option<RequestId>,
     pub reason: String,
+    /// Under which lease it is made, if under one: once that is another replica's, nothing is written.
+    pub claim: Option<Claim>,
     pub plan: PlanFn,
 }
 
@@ -135,7 +138,7 @@ impl Writer {
             mark.store(true, Ordering::Release);
             Err(Error::internal())
         });
-        match self.submit(Write { call, request: Some(request), reason: String::new(), plan }).await {
+        match self.submit(Write { call, request: Some(request), reason: String::new(), claim: None, plan }).await {
             Err(_) if reached.load(Ordering::Acquire) => Ok(None),
             other => other.map(Some),
         }
@@ -148,7 +151,7 @@ mod tests {
 
     fn write() -> Write {
         let plan: PlanFn = Box::new(|_, _| Err(Error::HistoryChanged));
-        Write { call: CallContext::system("test"), request: None, reason: String::new(), plan }
+        Write { call: CallContext::system("test"), request: None, reason: String::new(), claim: None, plan }
     }
 
     fn channel(patience: Duration) -> (Writer, mpsc::Receiver<Item>) {

@@ -16,7 +16,7 @@ use super::batch::{Batch, Planner, request_key};
 use super::commit::{self, Failure};
 use super::tail::{Tail, Transition};
 use super::write::{Committed, Item, Writer};
-use crate::domain::{Head, Result, Revision};
+use crate::domain::{Error, Head, Result, Revision};
 use crate::failpoint;
 use crate::snapshot::{Snapshot, SnapshotHandle};
 use crate::store::{Store, WriteTx, WriterSession};
@@ -159,6 +159,7 @@ impl WriterTask {
         let keys: Vec<_> = items.iter().filter_map(|item| request_key(&item.write)).collect();
         let stored = if keys.is_empty() { Vec::new() } else { step(transaction.requests(&keys)).await? };
         items.retain(|item| !item.turn.is_given_up());
+        refuse_unclaimed(&mut transaction, items).await?;
         let batch = self.planner.plan(items.iter().map(|item| &item.write), &base, stored);
         if batch.is_empty() {
             step(transaction.rollback()).await?;
@@ -228,6 +229,21 @@ async fn align(
     drop(snapshot.wait_for(head.revision, STEP).await);
     let held = snapshot.load();
     if held.head() == head { Ok(held) } else { Err(Failure::OtherHistory) }
+}
+
+/// Refuses the writes that are made under a lease which is another replica's by now.
+async fn refuse_unclaimed(transaction: &mut WriteTx<'_>, items: &mut Vec<Item>) -> Result<(), Failure> {
+    let mut lost = Vec::new();
+    for claim in items.iter().filter_map(|item| item.write.claim.as_ref()) {
+        if !lost.contains(claim) && !step(transaction.check_lease(claim)).await? {
+            lost.push(claim.clone());
+        }
+    }
+    for item in items.extract_if(.., |item| item.write.claim.as_ref().is_some_and(|claim| lost.contains(claim))) {
+        tracing::warn!(rpc = item.write.call.rpc, "a write was refused because its lease is another replica's");
+        item.answer(Err(Error::StoreUnavailable));
+    }
+    Ok(())
 }
 
 /// One step of a transaction before its COMMIT, bounded.

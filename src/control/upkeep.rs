@@ -10,9 +10,9 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{Control, Mutation};
 use crate::changes::rewrap::Rewrapper;
+use crate::domain::View as _;
 use crate::domain::limits::REQUEST_ID_RETENTION;
 use crate::domain::provider::plan;
-use crate::domain::{CallContext, View as _};
 use crate::store::StoreError;
 use crate::task::Tasks;
 
@@ -85,12 +85,7 @@ impl Control {
             providers.iter().any(|provider| provider.purge_time.is_some_and(|time| time <= now))
         };
         while is_due() {
-            let mutation = Mutation {
-                call: CallContext::system("retention"),
-                request: None,
-                validate_only: false,
-                reason: "the time to bring it back has passed".into(),
-            };
+            let mutation = Mutation::system("retention", "the time to bring it back has passed");
             if let Err(error) = self.write(mutation, plan::purge_expired).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

@@ -57,10 +57,12 @@ impl Control {
         check_revision(ResourceKind::Provider, id.uuid(), expected, provider.meta.revision)?;
         let rehearsal = mutation.validate_only;
         let deadline = self.deadline(&mutation.call);
+        let claim = mutation.claim.clone();
         let result = self.sync_now(mutation, &provider, force, expected, deadline, &snapshot).await;
         // What a person got wrong says nothing about the vendor.
         if !rehearsal && !matches!(result, Err(Error::ProviderDisabled { .. })) {
-            self.parts.statuses.record(vec![StatusValue::Sync(id, self.sync_status(&result))]).await;
+            let status = StatusValue::Sync(id, self.sync_status(&result));
+            self.parts.statuses.record_under(claim.as_ref(), vec![status]).await;
         }
         result.map(|(summary, _)| summary)
     }

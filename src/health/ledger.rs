@@ -12,14 +12,11 @@ use super::backlog::{Finding, Turn};
 use crate::domain::EndpointId;
 use crate::domain::health::EndpointHealth;
 use crate::domain::image::{StatusBatch, StatusRevision, StatusValue};
+use crate::lease::{Epoch, Leases, StoreLease};
 use crate::store::{Store, StoreError};
 
 /// The name of the lease.
 const LEASE: &str = "health";
-
-/// Rises whenever the lease changes hands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Epoch(pub i64);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LedgerError {
@@ -45,13 +42,7 @@ impl Written {
     }
 }
 
-pub(super) trait Ledger: Send + Sync {
-    /// Takes or renews the lease. `None`: another replica has it.
-    fn lease(&self, ttl: Duration) -> BoxFuture<'_, Result<Option<Epoch>, LedgerError>>;
-
-    /// Gives the lease back, if this replica has it.
-    fn release(&self) -> BoxFuture<'_, Result<(), LedgerError>>;
-
+pub(super) trait Ledger: Leases {
     /// Folds findings over the stored values in one transaction.
     fn fold<'a>(&'a self, claim: Option<Epoch>, findings: &'a [Finding])
     -> BoxFuture<'a, Result<Written, LedgerError>>;
@@ -67,17 +58,17 @@ pub(super) fn values(turns: &[(EndpointId, Turn)]) -> Vec<StatusValue> {
 }
 
 /// The database as ledger of one replica.
-pub(super) struct StoreLedger {
-    pub store: Store,
-    /// Who this replica is: another one after each start.
-    pub owner: String,
-}
+pub(super) struct StoreLedger(StoreLease);
 
 impl StoreLedger {
+    pub const fn new(store: Store, owner: String) -> Self {
+        Self(StoreLease { store, name: LEASE, owner })
+    }
+
     async fn write(&self, claim: Option<Epoch>, findings: &[Finding]) -> Result<Written, LedgerError> {
-        let mut transaction = self.store.status_tx().await?;
-        if let Some(Epoch(epoch)) = claim
-            && !transaction.check_lease(LEASE, &self.owner, epoch).await?
+        let mut transaction = self.0.store.status_tx().await?;
+        if let Some(epoch) = claim
+            && !transaction.check_lease(&self.0.claim(epoch)).await?
         {
             return Err(LedgerError::LeaseLost);
         }
@@ -90,18 +81,17 @@ impl StoreLedger {
     }
 }
 
+impl Leases for StoreLedger {
+    fn lease(&self, ttl: Duration) -> BoxFuture<'_, crate::store::Result<Option<Epoch>>> {
+        self.0.lease(ttl)
+    }
+
+    fn release(&self) -> BoxFuture<'_, crate::store::Result<()>> {
+        self.0.release()
+    }
+}
+
 impl Ledger for StoreLedger {
-    fn lease(&self, ttl: Duration) -> BoxFuture<'_, Result<Option<Epoch>, LedgerError>> {
-        Box::pin(async move {
-            let lease = self.store.lease(LEASE, &self.owner, ttl).await?;
-            Ok(lease.map(|lease| Epoch(lease.epoch)))
-        })
-    }
-
-    fn release(&self) -> BoxFuture<'_, Result<(), LedgerError>> {
-        Box::pin(async move { Ok(self.store.release_lease(LEASE, &self.owner).await?) })
-    }
-
     fn fold<'a>(
         &'a self,
         claim: Option<Epoch>,

@@ -12,11 +12,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::backlog::{Backlog, Finding, Turn};
-use super::leader::{Leader, Standing};
-use super::ledger::{Epoch, Ledger, LedgerError};
+use super::ledger::{Ledger, LedgerError};
 use super::probe::Target;
 use crate::domain::EndpointId;
 use crate::domain::health::{EndpointHealth, Evidence};
+use crate::lease::{Epoch, Leader, Standing};
 use crate::snapshot::StatusBoard;
 
 /// A batch that takes longer counts as not written.

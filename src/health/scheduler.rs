@@ -11,11 +11,11 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::leader::Standing;
 use super::probe::{Prober, Target};
 use super::schedule::{Known, PROMPT, Schedule};
 use crate::domain::Timestamp;
 use crate::domain::health::{EndpointHealth, Evidence, HealthCause};
+use crate::lease::Standing;
 use crate::snapshot::{SnapshotHandle, StatusBoard};
 
 /// How often a changing configuration is looked through for what is to be probed.
@@ -41,7 +41,7 @@ impl Scheduler {
         let mut look = None;
         loop {
             let standing = *standings.borrow_and_update();
-            let probing = standing.probes(Instant::now());
+            let probing = is_probing(standing);
             match (was_probing, probing) {
                 (false, true) => look = Some(Instant::now()),
                 (true, false) => {
@@ -106,6 +106,11 @@ impl Scheduler {
             let _ = self.found.send((target, evidence));
         }
     }
+}
+
+/// Whether this replica is to probe: as the holder of the lease, or for itself while nobody can tell who that is.
+fn is_probing(standing: Standing) -> bool {
+    standing == Standing::Alone || standing.held(Instant::now()).is_some()
 }
 
 /// What the schedule wants to know of a health. `None`: never probed.

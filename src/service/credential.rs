@@ -214,7 +214,7 @@ impl CredentialService for Services {
             }
             violations.into_result()?;
             // Each call is recorded, so there is no request id.
-            let mutation = Mutation { call, request: None, validate_only: false, reason: message.reason };
+            let mutation = Mutation { call, request: None, validate_only: false, reason: message.reason, claim: None };
             let (secret, secret_version) = self.control.access_credential(mutation, id, message.secret_version).await?;
             let secret = Some(wire::credential::secret(&secret));
             Ok(v1::AccessCredentialResponse { secret, secret_version })

@@ -74,7 +74,8 @@ impl Services {
             let payload_hash = self.control.secrets().request_hash(call.rpc, &payload);
             RequestId { id: message.request_id().to_owned(), payload_hash }
         });
-        Mutation { call, request, validate_only: message.validate_only(), reason: message.reason().to_owned() }
+        let (validate_only, reason) = (message.validate_only(), message.reason().to_owned());
+        Mutation { call, request, validate_only, reason, claim: None }
     }
 }
 

@@ -24,6 +24,14 @@ pub struct Lease {
     pub expire_time: Timestamp,
 }
 
+/// That an owner holds a lease under an epoch: what a transaction of its checks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub name: &'static str,
+    pub owner: String,
+    pub epoch: i64,
+}
+
 /// What a replica tells about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicaRow {
@@ -160,13 +168,15 @@ async fn release(conn: Conn<'_>, name: &str, owner: &str) -> Result<()> {
     Ok(())
 }
 
-/// Reads the lease so that nobody changes it before the transaction ends.
-pub(super) async fn is_held(mut conn: Conn<'_>, name: &str, owner: &str, epoch: i64) -> Result<bool> {
+/// Whether a lease is held as claimed; with `keep`, so that nobody changes it before the transaction ends.
+pub(super) async fn is_held(mut conn: Conn<'_>, claim: &Claim, keep: bool) -> Result<bool> {
+    let Claim { name, owner, epoch } = claim;
     let query =
         leases::table.filter(leases::name.eq(name)).filter(leases::owner.eq(owner)).filter(leases::epoch.eq(epoch));
     let query = query.select(leases::expire_time);
     let end: Option<Instant> = match conn.again() {
-        Conn::Pg(c) => query.for_share().first(c).await.optional()?,
+        Conn::Pg(c) if keep => query.for_share().first(c).await.optional()?,
+        Conn::Pg(c) => query.first(c).await.optional()?,
         Conn::Lite(c) => query.first(c).await.optional()?,
     };
     let Some(end) = end else { return Ok(false) };

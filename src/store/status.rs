@@ -9,9 +9,11 @@ use diesel::sql_types::BigInt;
 use diesel::{ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, QueryableByName, SelectableHelper as _};
 use diesel_async::RunQueryDsl as _;
 
+use super::Store;
 use super::clock::Words;
 use super::conn::{Conn, Purpose, Transaction, on_conn};
 use super::error::{Result, StoreError};
+use super::lease::{self, Claim};
 use super::row::secret::SecretRow;
 use super::row::status::{
     AvailabilityRow, CredentialUsageRow, HealthRow, ModelUsageRow, StoredStatus, SyncRow, TokenUseRow, ValidationRow,
@@ -21,7 +23,6 @@ use super::schema::{
 };
 use super::statement::{Existing, Part, Statement, insert, run};
 use super::value::DbId;
-use super::{Store, lease};
 use crate::domain::EndpointId;
 use crate::domain::health::EndpointHealth;
 use crate::domain::image::{StatusBatch, StatusRevision, StatusValue};
@@ -91,13 +92,13 @@ pub struct StatusTx {
 }
 
 impl StatusTx {
-    /// Whether a lease is still held by this owner with this epoch; it stays so until the batch ends. To be asked
-    /// before [`revision`](Self::revision), so that all transactions take their locks in the same order.
+    /// Whether the lease is still held as claimed; it stays so until the batch ends. To be asked before
+    /// [`revision`](Self::revision), so that all transactions take their locks in the same order.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn check_lease(&mut self, name: &str, owner: &str, epoch: i64) -> Result<bool> {
-        let held = lease::is_held(self.transaction.conn()?, name, owner, epoch).await;
+    pub async fn check_lease(&mut self, claim: &Claim) -> Result<bool> {
+        let held = lease::is_held(self.transaction.conn()?, claim, true).await;
         self.transaction.note(held)
     }
 

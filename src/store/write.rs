@@ -12,6 +12,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use super::Store;
 use super::conn::{Conn, Held, Purpose, Transaction, on_conn};
 use super::error::{Cause, Result, StoreError};
+use super::lease::{self, Claim};
 use super::row::cluster::CounterRow;
 use super::row::log::{LogRow, RequestRow};
 use super::schema::{request_ids, revision_counter};
@@ -175,6 +176,16 @@ impl WriteTx<'_> {
         let found = find_requests(self.transaction.conn()?, keys).await;
         let found = self.transaction.note(found)?;
         Ok(found.into_iter().filter(|request| keys.contains(&request.key)).collect())
+    }
+
+    /// Whether a lease is still held as claimed. Its row is not locked: who takes the lease over now writes after this
+    /// transaction, whose lock it needs.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn check_lease(&mut self, claim: &Claim) -> Result<bool> {
+        let held = lease::is_held(self.transaction.conn()?, claim, false).await;
+        self.transaction.note(held)
     }
 
     /// Writes a set.

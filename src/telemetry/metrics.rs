@@ -40,6 +40,8 @@ pub struct Metrics {
     rpc_duration: Family<RpcName, Histogram, fn() -> Histogram>,
     store_errors: Family<Kind, Counter>,
     probes: Family<Kind, Counter>,
+    scheduled_syncs: Family<Kind, Counter>,
+    scheduled_sync_duration: Histogram,
     /// Connections to the gRPC listeners that are open.
     pub connections: Gauge,
     /// The revision that this process has applied.
@@ -58,6 +60,8 @@ pub struct Metrics {
     pub probes_in_flight: Gauge,
     /// Whether this process holds the lease for background probes: 1 or 0.
     pub probe_leader: Gauge,
+    /// Whether this process holds the lease for scheduled synchronisation: 1 or 0.
+    pub sync_leader: Gauge,
     /// Stored secrets that no master key of this process opens.
     pub undecryptable_secrets: Gauge,
     /// Panics: bugs.
@@ -79,6 +83,9 @@ impl Metrics {
             Unit::Seconds,
             rpc_duration.clone(),
         );
+        let scheduled_sync_duration = duration_buckets();
+        let help = "Time of scheduled synchronisations, the vendor's included";
+        add.0.register_with_unit("scheduled_sync_duration", help, Unit::Seconds, scheduled_sync_duration.clone());
         let writer_batch_size = Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]);
         add.0.register("writer_batch_size", "Writes per transaction", writer_batch_size.clone());
         let snapshot_age_seconds = Gauge::<f64, AtomicU64>::default();
@@ -87,6 +94,7 @@ impl Metrics {
         Self {
             rpcs,
             rpc_duration,
+            scheduled_sync_duration,
             writer_batch_size,
             snapshot_age_seconds,
             store_errors: add.family("store_errors", "Failures of the database by kind"),
@@ -98,6 +106,8 @@ impl Metrics {
             store_up: add.gauge("store_up", "Whether the database answers"),
             probes_in_flight: add.gauge("probes_in_flight", "Probes in flight"),
             probe_leader: add.gauge("probe_leader", "Whether background probes run here"),
+            sync_leader: add.gauge("sync_leader", "Whether scheduled synchronisation runs here"),
+            scheduled_syncs: add.family("scheduled_syncs", "Scheduled synchronisations of models by result"),
             undecryptable_secrets: add.gauge("undecryptable_secrets", "Stored secrets that no key here opens"),
             panics: add.counter("panics", "Bugs"),
             registry: Arc::new(registry),
@@ -118,6 +128,12 @@ impl Metrics {
     /// Counts a probe by its result: `healthy`, `degraded`, `unhealthy`, `impossible`.
     pub fn probe(&self, kind: &'static str) {
         self.probes.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// Counts a scheduled synchronisation by its result: `succeeded`, `failed`.
+    pub fn scheduled_sync(&self, kind: &'static str, duration: Duration) {
+        self.scheduled_syncs.get_or_create(&Kind { kind }).inc();
+        self.scheduled_sync_duration.observe(duration.as_secs_f64());
     }
 
     /// All of them in the text form of `OpenMetrics`.

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use modelward::domain::Revision;
 use modelward::domain::keyring::WrappedKey;
-use modelward::store::{ClusterRow, ReplicaRow};
+use modelward::store::{Claim, ClusterRow, ReplicaRow};
 use uuid::Uuid;
 
 use super::samples::at;
 use super::writing::initialised;
 use crate::support::database::Database;
+
+fn claim(name: &'static str, owner: &str, epoch: i64) -> Claim {
+    Claim { name, owner: owner.into(), epoch }
+}
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -79,17 +83,17 @@ pub async fn a_batch_knows_whether_its_lease_is_held(database: Database) {
     let store = initialised(&database).await;
     let old = store.lease("probes", "a", LONG).await.unwrap().unwrap();
     let mut batch = store.status_tx().await.unwrap();
-    assert!(batch.check_lease("probes", "a", old.epoch).await.unwrap());
-    assert!(!batch.check_lease("probes", "b", old.epoch).await.unwrap());
-    assert!(!batch.check_lease("none", "a", old.epoch).await.unwrap());
+    assert!(batch.check_lease(&claim("probes", "a", old.epoch)).await.unwrap());
+    assert!(!batch.check_lease(&claim("probes", "b", old.epoch)).await.unwrap());
+    assert!(!batch.check_lease(&claim("none", "a", old.epoch)).await.unwrap());
     batch.commit().await.unwrap();
     store.release_lease("probes", "a").await.unwrap();
     let mut batch = store.status_tx().await.unwrap();
-    assert!(!batch.check_lease("probes", "a", old.epoch).await.unwrap(), "it has ended");
+    assert!(!batch.check_lease(&claim("probes", "a", old.epoch)).await.unwrap(), "it has ended");
     drop(batch);
     store.lease("probes", "b", LONG).await.unwrap().unwrap();
     let mut batch = store.status_tx().await.unwrap();
-    assert!(!batch.check_lease("probes", "a", old.epoch).await.unwrap(), "it is another one's");
+    assert!(!batch.check_lease(&claim("probes", "a", old.epoch)).await.unwrap(), "it is another one's");
 }
 
 pub async fn replicas_that_are_silent_are_not_listed(database: Database) {

@@ -119,5 +119,5 @@ fn mutation(reason: String) -> Mutation {
         token: None,
     };
     let call = CallContext { caller: Arc::new(caller), ..CallContext::system("modelward token --offline") };
-    Mutation { call, request: None, validate_only: false, reason }
+    Mutation { call, request: None, validate_only: false, reason, claim: None }
 }

@@ -24,6 +24,7 @@ use crate::domain::{EndpointId, SystemClock, Timestamp};
 use crate::health::backlog::Finding;
 use crate::health::ledger::{Ledger as _, LedgerError, StoreLedger};
 use crate::health::{ProbeFn, Target, by_adapters};
+use crate::lease::Leases as _;
 use crate::snapshot::Board;
 use crate::snapshot::fixtures::{id, provider};
 use crate::store::{ClusterRow, Store, StoreConfig};
@@ -152,7 +153,7 @@ async fn database(folder: &tempfile::TempDir) -> Store {
 }
 
 fn ledger(store: &Store, owner: &str) -> Arc<StoreLedger> {
-    Arc::new(StoreLedger { store: store.clone(), owner: owner.into() })
+    Arc::new(StoreLedger::new(store.clone(), owner.into()))
 }
 
 async fn stored(store: &Store) -> HashMap<EndpointId, EndpointHealth> {

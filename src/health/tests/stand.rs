@@ -13,11 +13,12 @@ use crate::domain::health::{EndpointHealth, Evidence, HealthCause, HealthStatus,
 use crate::domain::image::{Image, StatusRevision};
 use crate::domain::{Clock as _, EndpointId, SystemClock};
 use crate::health::backlog::Finding;
-use crate::health::leader::{Leader, Standing, Times};
-use crate::health::ledger::{Epoch, Ledger, LedgerError, Written, turns};
+use crate::health::ledger::{Ledger, LedgerError, Written, turns};
 use crate::health::{HealthChecks, HealthConfig, HealthParts, ProbeFn};
+use crate::lease::{Epoch, Leader, Leases, Standing, Times};
 use crate::snapshot::fixtures::{endpoint, id, image, provider};
 use crate::snapshot::{Publisher, Snapshot, StatusBoard, publish};
+use crate::store::{self, Cause, StoreError};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
 
@@ -64,8 +65,8 @@ impl MemoryLedger {
     }
 }
 
-impl Ledger for MemoryLedger {
-    fn lease(&self, ttl: Duration) -> BoxFuture<'_, Result<Option<Epoch>, LedgerError>> {
+impl Leases for MemoryLedger {
+    fn lease(&self, ttl: Duration) -> BoxFuture<'_, store::Result<Option<Epoch>>> {
         let now = Instant::now();
         let lease = self.answer(|database| {
             if database.owner.is_some_and(|(owner, until)| owner != self.replica && now < until) {
@@ -77,19 +78,25 @@ impl Ledger for MemoryLedger {
             database.owner = Some((self.replica, now + ttl));
             Ok(Some(Epoch(database.epoch)))
         });
-        Box::pin(async { lease })
+        Box::pin(async { lease.map_err(silent) })
     }
 
-    fn release(&self) -> BoxFuture<'_, Result<(), LedgerError>> {
+    fn release(&self) -> BoxFuture<'_, store::Result<()>> {
         let released = self.answer(|database| {
             if database.owner.is_some_and(|(owner, _)| owner == self.replica) {
                 database.owner = None;
             }
             Ok(())
         });
-        Box::pin(async { released })
+        Box::pin(async { released.map_err(silent) })
     }
+}
 
+fn silent(error: LedgerError) -> StoreError {
+    StoreError::Unavailable(Cause(error.to_string()))
+}
+
+impl Ledger for MemoryLedger {
     fn fold<'a>(
         &'a self,
         claim: Option<Epoch>,
