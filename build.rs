@@ -40,6 +40,9 @@ const RAW_ANSWERS: [&str; 5] = [
     ".modelward.v1.PickEndpointResponse",
 ];
 
+/// The answer of `ResolveTarget`: it carries two encoded resources.
+const RAW_RESOLUTION: (&str, &str) = (".modelward.v1.ResolveTargetResponse", "crate::wire::target::RawResolution");
+
 #[expect(clippy::disallowed_methods, reason = "Cargo tells a build script by its environment")]
 fn main() -> Result<(), Box<dyn Error>> {
     for input in ["build.rs", "proto", "migrations"] {
@@ -71,6 +74,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     pages
         .into_iter()
         .chain(answers)
+        .chain([RAW_RESOLUTION])
         .fold(tonic_prost_build::configure(), |builder, (answer, raw)| builder.extern_path(answer, raw))
         .extern_path(".modelward.v1", "crate::proto::v1")
         .build_client(false)

@@ -9,11 +9,12 @@ use crate::adapter::{Catalogue, Client};
 use crate::changes::batch::Planner;
 use crate::changes::{RequestId, Statuses, Write, Writer};
 use crate::domain::{Answer, CallContext, Clock, IdSource, Meta, Plan, PlanContext, Resource, Result, Timestamp, View};
-use crate::routing::Picker;
+use crate::routing::Router;
 use crate::secrets::Secrets;
 use crate::snapshot::query::Present;
 use crate::snapshot::{Board, SnapshotHandle, StatusBoard};
 use crate::store::{Claim, Store};
+use crate::telemetry::Metrics;
 
 pub mod binding;
 pub mod credential;
@@ -21,6 +22,7 @@ pub mod endpoint;
 pub mod keyring;
 pub mod model;
 pub mod provider;
+pub mod target;
 pub mod token;
 pub mod upkeep;
 pub mod vendor;
@@ -54,7 +56,8 @@ pub struct Parts {
     pub secrets: Secrets,
     pub client: Arc<Client>,
     pub catalogue: Arc<Catalogue>,
-    pub picker: Arc<Picker>,
+    pub router: Arc<Router>,
+    pub metrics: Metrics,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,
     pub replica_id: String,

@@ -24,6 +24,7 @@ pub mod secret;
 pub mod text;
 pub mod time;
 pub mod token;
+pub mod usage;
 pub mod view;
 
 pub use caller::{CallContext, Caller, Role, Roles};

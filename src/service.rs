@@ -25,6 +25,7 @@ mod mutation;
 mod not_built;
 pub mod peer;
 mod provider;
+mod routing;
 pub mod status;
 
 /// The services of the API, as health checks name them.

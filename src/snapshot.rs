@@ -12,6 +12,7 @@ mod entry;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod models;
+mod profiles;
 mod providers;
 mod publish;
 pub mod query;
@@ -27,4 +28,4 @@ pub use publish::{Pinned, Publisher, SnapshotHandle, publish};
 pub use sealed::Sealed;
 pub use state::{Counts, Snapshot};
 pub use status::{Board, StatusBoard};
-pub use usable::Unusable;
+pub use usable::{Unusable, offered};

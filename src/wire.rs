@@ -26,6 +26,7 @@ mod number;
 pub mod page;
 pub mod provider;
 pub mod resource;
+pub mod target;
 pub mod time;
 pub mod token;
 

@@ -28,6 +28,7 @@ mod model;
 mod promises;
 mod provider;
 mod replicas;
+mod routing;
 mod store;
 mod support;
 mod sync;

@@ -19,7 +19,7 @@ use crate::config::{DatabaseUrl, Settings};
 use crate::control::{self, Control};
 use crate::domain::{Clock, IdSource, RandomIds, SystemClock, View as _};
 use crate::health::{HealthChecks, HealthConfig, HealthParts, by_adapters};
-use crate::routing::Picker;
+use crate::routing::Router;
 use crate::secrets::Secrets;
 use crate::service::Facts;
 use crate::snapshot::{SnapshotHandle, StatusBoard, publish};
@@ -83,7 +83,8 @@ impl Parts {
             secrets: secrets.clone(),
             client: Arc::new(open_client(settings, &clock)?),
             catalogue: Arc::new(open_catalogue(settings.catalogue.file.as_deref())?),
-            picker: Arc::new(Picker::default()),
+            router: Arc::new(Router::default()),
+            metrics: metrics.clone(),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
             call_budget: settings.egress.call_budget,

@@ -83,7 +83,7 @@ impl Control {
     /// As [`routing::pick`].
     pub fn pick_endpoint(&self, provider: ProviderId, exclude: &[EndpointId]) -> Result<Arc<Entry<Endpoint>>> {
         let snapshot = self.snapshot().load();
-        let picked = routing::pick(&snapshot, &self.board().load(), &self.parts.picker, provider, exclude)?;
+        let picked = routing::pick(&snapshot, &self.board().load(), &self.parts.router.picker, provider, exclude)?;
         Ok(Arc::clone(picked))
     }
 }

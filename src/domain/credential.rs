@@ -189,15 +189,3 @@ pub struct Validation {
     /// Which version of the secret was tried.
     pub secret_version: i64,
 }
-
-/// What a credential was used for: status, not configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct CredentialUsage {
-    /// In the quota's unit, within its window.
-    pub used: i64,
-    pub window_start_time: Option<Timestamp>,
-    pub total_requests: i64,
-    pub total_failures: i64,
-    pub total_tokens: i64,
-    pub last_use_time: Option<Timestamp>,
-}

@@ -88,7 +88,7 @@ pub enum Error {
     #[error("the provider has no active endpoint that may serve: {provider_id}")]
     NoEndpoint { provider_id: Uuid },
     #[error("the model cannot be used now: {cause}")]
-    ModelUnavailable { model_id: Uuid, cause: String },
+    ModelUnavailable { model_id: Option<Uuid>, cause: String },
     #[error("the credential may not be sent to this host; an admin can add it to allowed_hosts: {host}")]
     HostNotAllowed { host: String, credential_id: Uuid },
     #[error("the vendor refused the secret; nothing was changed: {message}")]

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::binding::Binding;
-use super::credential::{Credential, CredentialUsage, Validation};
+use super::credential::{Credential, Validation};
 use super::endpoint::Endpoint;
 use super::health::EndpointHealth;
 use super::id::{CredentialId, EndpointId, ModelId, ProviderId, TokenId};
 use super::keyring::Keyring;
-use super::model::{Availability, Model, ModelUsage};
+use super::model::{Availability, Model};
 use super::provider::{Provider, SyncStatus};
 use super::revision::Head;
 use super::secret::SealedSecret;
 use super::time::Timestamp;
 use super::token::Token;
+use super::usage::{CredentialUsage, ModelUsage};
 
 /// All configuration at one revision, read in one transaction.
 #[derive(Debug, Clone)]

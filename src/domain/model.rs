@@ -12,6 +12,7 @@ use super::time::Timestamp;
 pub mod input;
 pub mod parameters;
 pub mod plan;
+pub mod requirement;
 pub mod sync;
 
 pub const VENDOR_ID: Text = Text::required(200);
@@ -263,16 +264,6 @@ impl Default for Availability {
             last_test_time: None,
         }
     }
-}
-
-/// What a model was used for: status, not configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ModelUsage {
-    pub total_requests: i64,
-    pub total_failures: i64,
-    pub total_input_tokens: i64,
-    pub total_output_tokens: i64,
-    pub last_use_time: Option<Timestamp>,
 }
 
 /// What a synchronisation did.

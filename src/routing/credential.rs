@@ -96,9 +96,10 @@ pub fn credential_for(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::credential::{AllowedHosts, CredentialUsage};
+    use crate::domain::credential::AllowedHosts;
     use crate::domain::image::{Image, StatusBatch, StatusRevision, StatusValue};
     use crate::domain::provider::{Provider, ProviderKind};
+    use crate::domain::usage::CredentialUsage;
     use crate::snapshot::StatusBoard;
     use crate::snapshot::fixtures::{self, at, id};
 

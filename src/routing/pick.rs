@@ -51,7 +51,18 @@ pub fn pick<'a>(
     exclude: &[EndpointId],
 ) -> Result<&'a Arc<Entry<Endpoint>>> {
     check_provider(snapshot, provider)?;
-    let key = best_lane(snapshot, board, provider, exclude)?;
+    pick_serving(snapshot, board, picker, provider, |endpoint| !exclude.contains(&endpoint.id))
+}
+
+/// The same among those for which `serves` holds, of a provider that was checked.
+pub(super) fn pick_serving<'a>(
+    snapshot: &'a Snapshot,
+    board: &Board,
+    picker: &Picker,
+    provider: ProviderId,
+    serves: impl Fn(&Endpoint) -> bool,
+) -> Result<&'a Arc<Entry<Endpoint>>> {
+    let key = best_lane(snapshot, board, provider, &serves)?;
     let belongs = |endpoint: &Endpoint| {
         endpoint.is_active && endpoint.priority == key.priority && Class::of(endpoint, board) == key.class
     };
@@ -59,18 +70,24 @@ pub fn pick<'a>(
         let all = snapshot.endpoint_entries_of(provider).map(|entry| &**entry.value());
         all.filter(|endpoint| belongs(endpoint)).map(|endpoint| (endpoint.id, endpoint.weight))
     };
-    let served = picker.lane(key, snapshot).serve(members, |id| !exclude.contains(&id));
+    let allowed = |id| snapshot.endpoint_entry(id).is_some_and(|entry| serves(entry.value()));
+    let served = picker.lane(key, snapshot).serve(members, allowed);
     served.and_then(|id| snapshot.endpoint_entry(id)).ok_or(Error::NoEndpoint { provider_id: provider.uuid() })
 }
 
 /// The lowest tier with an endpoint that may serve, and the best class in it.
-fn best_lane(snapshot: &Snapshot, board: &Board, provider: ProviderId, exclude: &[EndpointId]) -> Result<LaneKey> {
+fn best_lane(
+    snapshot: &Snapshot,
+    board: &Board,
+    provider: ProviderId,
+    serves: impl Fn(&Endpoint) -> bool,
+) -> Result<LaneKey> {
     let active = snapshot.endpoint_entries_of(provider).map(|entry| entry.value());
     let active = active.filter(|endpoint| endpoint.is_active);
     // One that was excluded just now failed its caller, so it counts as one that is down.
     let best = active.map(|endpoint| {
         let class = Class::of(endpoint, board);
-        (class == Class::Unhealthy || exclude.contains(&endpoint.id), endpoint.priority, class)
+        (class == Class::Unhealthy || !serves(endpoint), endpoint.priority, class)
     });
     match best.min() {
         None => Err(Error::NoEndpoint { provider_id: provider.uuid() }),

@@ -36,6 +36,8 @@ impl Services {
             decryptable: self.control.is_decryptable(credential),
             validation: board.validation(credential.id).map(|entry| &***entry),
             usage: board.credential_usage(credential.id).map(|entry| &***entry),
+            quota: credential.quota,
+            now: self.control.now(),
         }
     }
 }

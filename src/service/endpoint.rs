@@ -17,7 +17,7 @@ use crate::snapshot::{Board, Entry};
 use crate::wire;
 use crate::wire::page::{RawAnswer, RawItem, RawPage};
 
-/// How many endpoints a pick may leave out.
+/// How many endpoints a call may leave out.
 const MAX_EXCLUDED: usize = 100;
 
 impl Services {
@@ -28,7 +28,7 @@ impl Services {
 }
 
 /// An endpoint: its kept configuration, its kept health.
-fn encoded(entry: &Entry<Endpoint>, board: &Board) -> RawItem {
+pub(super) fn encoded(entry: &Entry<Endpoint>, board: &Board) -> RawItem {
     let health = board.health(entry.id);
     RawItem {
         config: entry.wire_or(wire::endpoint::config_bytes).clone(),
@@ -37,6 +37,15 @@ fn encoded(entry: &Entry<Endpoint>, board: &Board) -> RawItem {
             |health| health.wire_or(|health| wire::endpoint::status_bytes(Some(health))).clone(),
         ),
     }
+}
+
+/// Reads `exclude_endpoint_ids`.
+pub(super) fn excluded(ids: &[String], violations: &mut Violations) -> Vec<EndpointId> {
+    if ids.len() > MAX_EXCLUDED {
+        violations.add("exclude_endpoint_ids", format!("at most {MAX_EXCLUDED} ids, found {}", ids.len()));
+    }
+    let field = |index| format!("exclude_endpoint_ids[{index}]");
+    (0_usize..).zip(ids).map(|(index, id)| wire::id::parse(&field(index), id, violations)).collect()
 }
 
 #[async_trait]
@@ -159,15 +168,7 @@ impl EndpointService for Services {
         serve(request, async |_, message: v1::PickEndpointRequest| {
             let mut violations = Violations::default();
             let provider = wire::id::parse("provider_id", &message.provider_id, &mut violations);
-            let excluded = &message.exclude_endpoint_ids;
-            if excluded.len() > MAX_EXCLUDED {
-                violations.add("exclude_endpoint_ids", format!("at most {MAX_EXCLUDED} ids, found {}", excluded.len()));
-            }
-            let field = |index| format!("exclude_endpoint_ids[{index}]");
-            let excluded: Vec<_> = (0..)
-                .zip(excluded)
-                .map(|(index, id): (usize, _)| wire::id::parse(&field(index), id, &mut violations))
-                .collect();
+            let excluded = excluded(&message.exclude_endpoint_ids, &mut violations);
             violations.into_result()?;
             let picked = self.control.pick_endpoint(provider, &excluded)?;
             Ok(encoded(&picked, &self.control.board().load()).into())

@@ -27,7 +27,7 @@ impl Services {
 }
 
 /// A model: its kept configuration, its status.
-fn encoded(entry: &Entry<Model>, board: &Board) -> RawItem {
+pub(super) fn encoded(entry: &Entry<Model>, board: &Board) -> RawItem {
     let (tested, used) = (board.availability(entry.id), board.model_usage(entry.id));
     RawItem {
         config: entry.wire_or(wire::model::config_bytes).clone(),
@@ -35,7 +35,7 @@ fn encoded(entry: &Entry<Model>, board: &Board) -> RawItem {
     }
 }
 
-fn score(field: &str, score: Option<i32>, violations: &mut Violations) -> Option<i32> {
+pub(super) fn score(field: &str, score: Option<i32>, violations: &mut Violations) -> Option<i32> {
     if score.is_some_and(|score| !(0..=MAX_SCORE).contains(&score)) {
         violations.add(field, format!("must be 0 to {MAX_SCORE}"));
     }

@@ -7,7 +7,6 @@ use super::Services;
 use super::call::serve;
 use crate::domain::{Error, Result};
 use crate::proto::server::audit_service_server::AuditService;
-use crate::proto::server::routing_service_server::RoutingService;
 use crate::proto::server::watch_service_server::WatchService;
 use crate::proto::v1;
 
@@ -22,12 +21,6 @@ macro_rules! not_built {
         }
     };
 }
-
-not_built!(RoutingService {
-    fn resolve_target(ResolveTargetRequest) -> v1::ResolveTargetResponse;
-    fn fetch_secrets(FetchSecretsRequest) -> v1::FetchSecretsResponse;
-    fn report_outcome(ReportOutcomeRequest) -> v1::ReportOutcomeResponse;
-});
 
 not_built!(WatchService [WatchStream = Empty<Result<v1::WatchResponse, Status>>] {
     fn watch(WatchRequest) -> Self::WatchStream;

@@ -106,7 +106,8 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::QuotaExhausted { provider_id }
         | Error::NoHealthyEndpoint { provider_id } => vec![("provider_id", provider_id.to_string())],
         Error::ModelUnavailable { cause, model_id } => {
-            vec![("cause", cause.clone()), ("model_id", model_id.to_string())]
+            let model = model_id.map(|id| ("model_id", id.to_string()));
+            [("cause", cause.clone())].into_iter().chain(model).collect()
         }
         Error::HostNotAllowed { host, credential_id } => {
             vec![("host", host.clone()), ("credential_id", credential_id.to_string())]

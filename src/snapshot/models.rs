@@ -1,4 +1,4 @@
-//! Indexes of models: by the vendor's identifier, by capability in order of rank, and the defaults.
+//! Indexes of models: by the vendor's identifier, by capability in order of rank, by what they can do, and the defaults.
 //!
 //! The keys read the model through its entry instead of copying its texts: with a million models that is the difference
 //! between eight and eighty bytes for each.
@@ -12,7 +12,9 @@ use imbl::{OrdMap, OrdSet};
 use uuid::Uuid;
 
 use super::entry::Entry;
+use super::profiles::Profiles;
 use crate::domain::id::{ModelId, ProviderId};
+use crate::domain::model::requirement::Requirement;
 use crate::domain::model::{Capability, MAX_SCORE, Model, ModelType, Price, Score};
 
 /// What a price counts as where it is not known: more than any.
@@ -25,7 +27,7 @@ pub fn input_price(model: &Model) -> Option<i64> {
 
 /// A place in the order of (vendor's identifier, provider).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct VendorKey<'a>(&'a str, ProviderId);
+pub struct VendorKey<'a>(&'a str, ProviderId);
 
 /// A place in the order of rank among models of one score: (price, name, id).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +51,15 @@ macro_rules! ordered_by {
         pub struct $name(Arc<Entry<Model>>);
 
         impl $name {
-            fn key(&self) -> $key<'_> {
+            pub fn new(entry: &Arc<Entry<Model>>) -> Self {
+                Self(Arc::clone(entry))
+            }
+
+            pub const fn entry(&self) -> &Arc<Entry<Model>> {
+                &self.0
+            }
+
+            pub fn key(&self) -> $key<'_> {
                 let show: fn(&Model) -> $key<'_> = $show;
                 show(self.0.value())
             }
@@ -85,28 +95,29 @@ macro_rules! ordered_by {
 ordered_by!(ByVendorId, VendorKey, |model| VendorKey(&model.model_id, model.provider_id));
 ordered_by!(ByRank, RankKey, |model| RankKey::new(input_price(model), &model.name, model.id.uuid()));
 
-/// `vendor` holds all models, `ranked` and `defaults` those of live providers.
+/// `vendor` holds all models, the others those of live providers.
 #[derive(Debug, Clone)]
 pub struct ModelIndex {
     vendor: OrdSet<ByVendorId>,
     ranked: OrdMap<(Capability, Score), OrdSet<ByRank>>,
     defaults: OrdMap<ModelType, OrdSet<ModelId>>,
+    profiles: Profiles,
 }
 
 impl ModelIndex {
     pub fn new() -> Self {
-        Self { vendor: OrdSet::new(), ranked: OrdMap::new(), defaults: OrdMap::new() }
+        Self { vendor: OrdSet::new(), ranked: OrdMap::new(), defaults: OrdMap::new(), profiles: Profiles::new() }
     }
 
     pub fn insert(&mut self, entry: &Arc<Entry<Model>>, live: bool) {
-        self.vendor.insert(ByVendorId(Arc::clone(entry)));
+        self.vendor.insert(ByVendorId::new(entry));
         if live {
             self.show(entry);
         }
     }
 
     pub fn remove(&mut self, entry: &Arc<Entry<Model>>) {
-        self.vendor.remove(&ByVendorId(Arc::clone(entry)));
+        self.vendor.remove(&ByVendorId::new(entry));
         self.hide(entry);
     }
 
@@ -114,8 +125,9 @@ impl ModelIndex {
     pub fn show(&mut self, entry: &Arc<Entry<Model>>) {
         let model = entry.value();
         for (capability, score) in &model.capabilities {
-            self.ranked.entry((*capability, *score)).or_default().insert(ByRank(Arc::clone(entry)));
+            self.ranked.entry((*capability, *score)).or_default().insert(ByRank::new(entry));
         }
+        self.profiles.insert(entry);
         if model.is_default {
             self.defaults.entry(model.model_type).or_default().insert(model.id);
         }
@@ -124,9 +136,10 @@ impl ModelIndex {
     /// Leaves a model out whose provider was deleted.
     pub fn hide(&mut self, entry: &Arc<Entry<Model>>) {
         let model = entry.value();
+        self.profiles.remove(entry);
         for (capability, score) in &model.capabilities {
             if let Some(set) = self.ranked.get_mut(&(*capability, *score)) {
-                set.remove(&ByRank(Arc::clone(entry)));
+                set.remove(&ByRank::new(entry));
                 if set.is_empty() {
                     self.ranked.remove(&(*capability, *score));
                 }
@@ -141,7 +154,7 @@ impl ModelIndex {
     }
 
     pub fn named(&self, provider: ProviderId, vendor_id: &str) -> Option<&Arc<Entry<Model>>> {
-        self.vendor.get(&VendorKey(vendor_id, provider)).map(|found| &found.0)
+        self.vendor.get(&VendorKey(vendor_id, provider)).map(ByVendorId::entry)
     }
 
     /// All models of this identifier, also of deleted providers, in order of provider.
@@ -149,7 +162,7 @@ impl ModelIndex {
         let first = VendorKey(vendor_id, ProviderId::nil());
         self.vendor
             .range::<_, VendorKey<'_>>((Bound::Included(first), Bound::Unbounded))
-            .map(|found| &found.0)
+            .map(ByVendorId::entry)
             .take_while(move |entry| entry.value().model_id == vendor_id)
     }
 
@@ -178,7 +191,12 @@ impl ModelIndex {
                 let lower = behind.map_or(Bound::Unbounded, Bound::Excluded);
                 set.range::<_, RankKey<'_>>((lower, Bound::Unbounded))
             })
-            .map(|found| &found.0)
+            .map(ByRank::entry)
+    }
+
+    /// See [`Profiles::best`].
+    pub fn best<'a>(&'a self, requirement: &'a Requirement) -> impl Iterator<Item = &'a Arc<Entry<Model>>> {
+        self.profiles.best(requirement)
     }
 
     fn scores(&self, capability: Capability, min_score: Score) -> impl Iterator<Item = (Score, &OrdSet<ByRank>)> {

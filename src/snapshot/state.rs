@@ -17,6 +17,7 @@ use crate::domain::endpoint::Endpoint;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{BindingId, CredentialId, EndpointId, ModelId, ProviderId, TokenId};
 use crate::domain::keyring::Keyring;
+use crate::domain::model::requirement::Requirement;
 use crate::domain::model::{Model, ModelType};
 use crate::domain::provider::Provider;
 use crate::domain::revision::Head;
@@ -78,6 +79,14 @@ impl Snapshot {
         self.tokens.get(&id)
     }
 
+    /// The provider that ordinary calls see.
+    ///
+    /// # Errors
+    /// As [`View::live_provider`].
+    pub fn live_provider_entry(&self, id: ProviderId) -> Result<&Arc<Entry<Provider>>> {
+        self.providers.live().get(&id).ok_or_else(|| Error::not_found(ResourceKind::Provider, id))
+    }
+
     /// The endpoint that ordinary calls see.
     ///
     /// # Errors
@@ -113,6 +122,24 @@ impl Snapshot {
     /// The live models with this vendor's identifier, of any provider.
     pub fn live_models_named<'a>(&'a self, vendor_id: &'a str) -> impl Iterator<Item = &'a Arc<Entry<Model>>> {
         self.model_index.all_named(vendor_id).filter(|entry| self.is_live(entry.value().provider_id))
+    }
+
+    /// The live provider with this name, as [`View::provider_named`].
+    #[must_use]
+    pub fn provider_entry_named(&self, name: &str) -> Option<&Arc<Entry<Provider>>> {
+        self.providers.named(name)
+    }
+
+    /// The model of a provider by the vendor's identifier.
+    #[must_use]
+    pub fn model_entry_named(&self, provider: ProviderId, vendor_id: &str) -> Option<&Arc<Entry<Model>>> {
+        self.model_index.named(provider, vendor_id)
+    }
+
+    /// The live models that meet a requirement, best first: highest total score, then price, then name; deprecated ones
+    /// after all others, and those that are not offered at the end.
+    pub fn models_meeting<'a>(&'a self, requirement: &'a Requirement) -> impl Iterator<Item = &'a Arc<Entry<Model>>> {
+        self.model_index.best(requirement)
     }
 
     /// All tokens in order of id.

@@ -11,15 +11,16 @@ use imbl::HashMap;
 
 use super::entry::Entry;
 use super::state::Snapshot;
-use crate::domain::credential::{Credential, CredentialUsage, Validation};
+use crate::domain::credential::{Credential, Validation};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::health::{EndpointHealth, HealthStatus};
 use crate::domain::id::{CredentialId, EndpointId, Id, ModelId, ProviderId, TokenId};
 use crate::domain::image::{StatusBatch, StatusRevision, StatusValue};
-use crate::domain::model::{Availability, Model, ModelUsage};
+use crate::domain::model::{Availability, Model};
 use crate::domain::provider::{Provider, SyncStatus};
 use crate::domain::time::Timestamp;
 use crate::domain::token::Token;
+use crate::domain::usage::{CredentialUsage, ModelUsage};
 
 /// Shared access to the current [`Board`]. All clones are one board.
 #[derive(Debug, Clone, Default)]
@@ -154,6 +155,13 @@ impl Board {
         get(&self.credential_usage, id)
     }
 
+    /// Whether the quota of a credential is used up.
+    #[must_use]
+    pub fn is_exhausted(&self, credential: &Credential, now: Timestamp) -> bool {
+        let Some(quota) = credential.quota else { return false };
+        self.credential_usage(credential.id).is_some_and(|usage| usage.exhausts(quota, now))
+    }
+
     #[must_use]
     pub fn availability(&self, id: ModelId) -> Option<&Arc<Entry<Availability>>> {
         get(&self.availability, id)
@@ -283,7 +291,7 @@ mod tests {
         };
         let values = vec![
             StatusValue::Validation(id(1), Validation { secret_version: 3, ..Validation::default() }),
-            StatusValue::CredentialUsage(id(1), CredentialUsage { used: 4, ..CredentialUsage::default() }),
+            StatusValue::CredentialUsage(id(1), CredentialUsage { total_tokens: 4, ..CredentialUsage::default() }),
             StatusValue::Availability(id(2), Availability { message: "m".into(), ..Availability::default() }),
             StatusValue::ModelUsage(id(2), ModelUsage { total_requests: 5, ..ModelUsage::default() }),
             StatusValue::Sync(id(3), sync),
@@ -293,7 +301,7 @@ mod tests {
         board.apply(&StatusBatch { revision: StatusRevision(1), values });
         let board = board.load();
         assert_eq!(board.validation(id(1)).unwrap().value().secret_version, 3);
-        assert_eq!(board.credential_usage(id(1)).unwrap().value().used, 4);
+        assert_eq!(board.credential_usage(id(1)).unwrap().value().total_tokens, 4);
         assert_eq!(board.availability(id(2)).unwrap().value().message, "m");
         assert_eq!(board.model_usage(id(2)).unwrap().value().total_requests, 5);
         assert_eq!(board.sync(id(3)).unwrap().value().added, 1);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::state::Snapshot;
 use crate::domain::error::Error;
-use crate::domain::id::ProviderId;
+use crate::domain::id::{Id, ModelId, ProviderId};
 use crate::domain::model::{Model, ModelStatus};
 use crate::domain::time::Timestamp;
 
@@ -23,7 +23,13 @@ impl Unusable {
     /// What `MODEL_UNAVAILABLE` tells about this model.
     #[must_use]
     pub fn of(self, model: &Model) -> Error {
-        Error::ModelUnavailable { model_id: model.id.uuid(), cause: self.to_string() }
+        self.of_model(Some(model.id))
+    }
+
+    /// The same where there may be no model: of a binding to a provider.
+    #[must_use]
+    pub fn of_model(self, model: Option<ModelId>) -> Error {
+        Error::ModelUnavailable { model_id: model.map(Id::uuid), cause: self.to_string() }
     }
 }
 

@@ -13,18 +13,19 @@ use uuid::Uuid;
 use crate::domain::binding::{Binding, Target};
 use crate::domain::change::{Change, Operation, Resource};
 use crate::domain::credential::{
-    AllowedHosts, Credential, CredentialState, CredentialUsage, Quota, QuotaPeriod, QuotaUnit, Validation,
-    ValidationCause, ValidationStatus,
+    AllowedHosts, Credential, CredentialState, Quota, QuotaPeriod, QuotaUnit, Validation, ValidationCause,
+    ValidationStatus,
 };
 use crate::domain::endpoint::{BaseUrl, Endpoint, HealthCheckPolicy, Host, RetryPolicy};
 use crate::domain::health::{EndpointHealth, HealthCause, HealthStatus};
 use crate::domain::keyring::Keyring;
 use crate::domain::model::{
     Availability, AvailabilityCause, AvailabilityStatus, Capability, FieldSource, Model, ModelParameters, ModelSource,
-    ModelStatus, ModelType, ModelUsage, Price, Pricing, SyncSummary,
+    ModelStatus, ModelType, Price, Pricing, SyncSummary,
 };
 use crate::domain::provider::{Provider, ProviderKind, SyncPolicy, SyncResult, SyncStatus};
 use crate::domain::token::Token;
+use crate::domain::usage::{CredentialUsage, ModelUsage, Window};
 use crate::domain::{Answer, Id, Meta, Revision, Role, Timestamp};
 
 fn uuid() -> impl Strategy<Value = Uuid> {
@@ -247,13 +248,22 @@ pub(crate) fn validation() -> impl Strategy<Value = Validation> {
 }
 
 pub(crate) fn credential_usage() -> impl Strategy<Value = CredentialUsage> {
-    ([count(), count(), count(), count()], [of(time()), of(time())]).prop_map(|(counts, times)| CredentialUsage {
-        used: counts[0],
-        window_start_time: times[0],
-        total_requests: counts[1],
-        total_failures: counts[2],
-        total_tokens: counts[3],
-        last_use_time: times[1],
+    let window = || {
+        (of(time()), count(), count()).prop_map(|(start_time, requests, tokens)| Window {
+            start_time,
+            requests,
+            tokens,
+        })
+    };
+    ([window(), window()], [count(), count(), count()], of(time())).prop_map(|(windows, counts, last_use_time)| {
+        CredentialUsage {
+            day: windows[0],
+            month: windows[1],
+            total_requests: counts[0],
+            total_failures: counts[1],
+            total_tokens: counts[2],
+            last_use_time,
+        }
     })
 }
 

@@ -9,14 +9,15 @@ use prost::Message as _;
 use super::enums::{WireEnum as _, wire_enum};
 use super::meta::{message_with_meta, read_meta};
 use super::{WireError, enums, id, required, time};
-use crate::domain::Violations;
 use crate::domain::credential::input::{CredentialInput, QuotaInput};
 use crate::domain::credential::{
-    AllowedHosts, Credential, CredentialState, CredentialUsage, Quota, QuotaPeriod, QuotaUnit, Validation,
-    ValidationCause, ValidationStatus,
+    AllowedHosts, Credential, CredentialState, Quota, QuotaPeriod, QuotaUnit, Validation, ValidationCause,
+    ValidationStatus,
 };
 use crate::domain::endpoint::Host;
 use crate::domain::secret::{CredentialSecret, SecretText};
+use crate::domain::usage::CredentialUsage;
+use crate::domain::{Timestamp, Violations};
 use crate::proto::v1;
 use crate::proto::v1::Credential as Message;
 
@@ -61,6 +62,9 @@ pub struct Status<'a> {
     pub decryptable: bool,
     pub validation: Option<&'a Validation>,
     pub usage: Option<&'a CredentialUsage>,
+    /// The credential's own: how much of it was used at `now` is told with the usage.
+    pub quota: Option<Quota>,
+    pub now: Timestamp,
 }
 
 /// The configuration fields.
@@ -115,10 +119,12 @@ pub fn validation(validation: Option<&Validation>) -> v1::CredentialValidation {
 
 /// The usage; of a credential that was never used: zero.
 #[must_use]
-pub fn usage(usage: Option<&CredentialUsage>) -> v1::CredentialUsage {
-    usage.map_or_else(v1::CredentialUsage::default, |usage| v1::CredentialUsage {
-        used: usage.used,
-        window_start_time: usage.window_start_time.map(time::write),
+pub fn usage(usage: Option<&CredentialUsage>, quota: Option<Quota>, now: Timestamp) -> v1::CredentialUsage {
+    let window_start_time = quota.and_then(|quota| quota.period.start(now)).map(time::write);
+    let unused = || v1::CredentialUsage { window_start_time, ..v1::CredentialUsage::default() };
+    usage.map_or_else(unused, |usage| v1::CredentialUsage {
+        used: quota.map_or(0, |quota| usage.used(quota, now)),
+        window_start_time,
         total_requests: usage.total_requests,
         total_failures: usage.total_failures,
         total_tokens: usage.total_tokens,
@@ -137,7 +143,7 @@ fn with_status(message: Message, status: Status<'_>) -> Message {
         state: status.state.number(),
         decryptable: status.decryptable,
         validation: Some(validation(status.validation)),
-        usage: Some(usage(status.usage)),
+        usage: Some(usage(status.usage, status.quota, status.now)),
         ..message
     }
 }

@@ -13,8 +13,9 @@ use crate::domain::Violations;
 use crate::domain::model::input::{CapabilityInput, ModelInput, PricingInput};
 use crate::domain::model::{
     Availability, AvailabilityCause, AvailabilityStatus, Capability, FieldSource, Model, ModelSource, ModelStatus,
-    ModelType, ModelUsage, Price, Pricing, Score,
+    ModelType, Price, Pricing, Score,
 };
+use crate::domain::usage::ModelUsage;
 use crate::proto::v1;
 use crate::proto::v1::Model as Message;
 

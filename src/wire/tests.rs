@@ -81,7 +81,7 @@ proptest! {
         usage in proptest::option::of(arbitrary::credential_usage()),
     ) {
         let status =
-            credential::Status { state, decryptable, validation: validation.as_ref(), usage: usage.as_ref() };
+            credential::Status { state, decryptable, validation: validation.as_ref(), usage: usage.as_ref(), quota: credential.quota, now: Timestamp::default() };
         let bytes = joined([credential::config_bytes(&credential), credential::status_bytes(status)]);
         prop_assert_eq!(v1::Credential::decode(&*bytes).unwrap(), credential::full(&credential, status));
     }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use modelward::domain::credential::{CredentialUsage, Validation, ValidationCause, ValidationStatus};
+use modelward::domain::credential::{Validation, ValidationCause, ValidationStatus};
 use modelward::domain::endpoint::HealthCheckPolicy;
 use modelward::domain::health::{EndpointHealth, Evidence, HealthCause, HealthStatus, Verdict, Weight};
 use modelward::domain::image::{StatusRevision, StatusValue};
-use modelward::domain::model::{Availability, AvailabilityCause, AvailabilityStatus, ModelUsage};
+use modelward::domain::model::{Availability, AvailabilityCause, AvailabilityStatus};
 use modelward::domain::plan::Edit;
 use modelward::domain::provider::{SyncResult, SyncStatus};
+use modelward::domain::usage::{CredentialUsage, ModelUsage, Window};
 use modelward::store::Store;
 
 use super::samples::{
@@ -43,8 +44,8 @@ fn validation() -> Validation {
 
 fn usage() -> CredentialUsage {
     CredentialUsage {
-        used: 1,
-        window_start_time: Some(at(4)),
+        day: Window { start_time: Some(at(4)), requests: 1, tokens: 6 },
+        month: Window { start_time: Some(at(2)), requests: 7, tokens: 8 },
         total_requests: 2,
         total_failures: 3,
         total_tokens: i64::MAX,

@@ -14,6 +14,7 @@ use modelward::proto::v1::credential_service_client::CredentialServiceClient;
 use modelward::proto::v1::endpoint_service_client::EndpointServiceClient;
 use modelward::proto::v1::model_service_client::ModelServiceClient;
 use modelward::proto::v1::provider_service_client::ProviderServiceClient;
+use modelward::proto::v1::routing_service_client::RoutingServiceClient;
 use modelward::store::StoreError;
 use modelward::telemetry::Metrics;
 use tempfile::TempDir;
@@ -174,6 +175,10 @@ impl Server {
         self.admin.bindings()
     }
 
+    pub fn routing(&self) -> RoutingServiceClient<Authorized> {
+        self.admin.routing()
+    }
+
     pub fn tokens(&self) -> AdminServiceClient<Authorized> {
         self.admin.tokens()
     }
@@ -256,6 +261,10 @@ impl Caller {
 
     pub fn bindings(&self) -> BindingServiceClient<Authorized> {
         BindingServiceClient::new(self.authorized())
+    }
+
+    pub fn routing(&self) -> RoutingServiceClient<Authorized> {
+        RoutingServiceClient::new(self.authorized())
     }
 
     pub fn tokens(&self) -> AdminServiceClient<Authorized> {

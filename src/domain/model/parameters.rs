@@ -7,6 +7,32 @@ use super::{MAX_EXTRA_BYTES, MAX_EXTRA_LEVELS, MAX_STOP, MAX_TOKENS, ModelParame
 use crate::domain::error::Violations;
 use crate::domain::mask::Mask;
 
+impl ModelParameters {
+    /// These parameters where they say something, those of `base` elsewhere: field by field. `stop` is one field, which
+    /// an empty list leaves to `base`; `extra` is merged by its own keys, whose values are taken whole.
+    #[must_use]
+    pub fn over(mut self, base: &Self) -> Self {
+        self.temperature = self.temperature.or(base.temperature);
+        self.top_p = self.top_p.or(base.top_p);
+        self.max_tokens = self.max_tokens.or(base.max_tokens);
+        self.frequency_penalty = self.frequency_penalty.or(base.frequency_penalty);
+        self.presence_penalty = self.presence_penalty.or(base.presence_penalty);
+        if self.stop.is_empty() {
+            self.stop.clone_from(&base.stop);
+        }
+        match (&mut self.extra, &base.extra) {
+            (Some(own), Some(base)) => {
+                for (key, value) in base.iter().filter(|(key, _)| !own.contains_key(*key)).collect::<Vec<_>>() {
+                    own.insert(key.clone(), value.clone());
+                }
+            }
+            (own @ None, Some(base)) => *own = Some(base.clone()),
+            (_, None) => {}
+        }
+        self
+    }
+}
+
 /// Adds what is wrong with `parameters` at `field`.
 pub fn check_parameters(field: &str, parameters: &ModelParameters, violations: &mut Violations) {
     let path = |name: &str| format!("{field}.{name}");
@@ -192,5 +218,24 @@ mod tests {
         assert_eq!(bad_fields(&with_extra(&json!({"k": [[[[[[[[1]]]]]]]]}))), ["p.extra"]);
         assert_eq!(bad_fields(&with_extra(&json!({"k": ["\0"]}))), ["p.extra"]);
         assert_eq!(bad_fields(&with_extra(&json!({"k\0": 1}))), ["p.extra"]);
+    }
+
+    #[test]
+    fn what_comes_first_counts_field_by_field_and_extra_key_by_key() {
+        let base = ModelParameters {
+            temperature: Some(0.1),
+            top_p: Some(0.2),
+            stop: vec!["base".into()],
+            ..with_extra(&json!({"a": 1, "b": {"x": 1, "y": 2}}))
+        };
+        let over = ModelParameters { temperature: Some(0.0), ..with_extra(&json!({"b": {"z": 3}, "c": null})) };
+        let merged = over.clone().over(&base);
+        let expected = ModelParameters { temperature: Some(0.0), ..base.clone() };
+        assert_eq!(merged, ModelParameters { extra: merged.extra.clone(), ..expected });
+        assert_eq!(serde_json::Value::from(merged.extra.unwrap()), json!({"a": 1, "b": {"z": 3}, "c": null}));
+        assert_eq!(ModelParameters::default().over(&base), base);
+        assert_eq!(base.clone().over(&ModelParameters::default()), base);
+        let stopped = ModelParameters { stop: vec!["own".into()], ..ModelParameters::default() };
+        assert_eq!(stopped.over(&base).stop, ["own"]);
     }
 }

@@ -29,7 +29,7 @@ fn samples() -> Vec<Error> {
         Error::InUse { bindings: vec![ID; 50] },
         Error::ProviderDisabled { provider_id: ID },
         Error::NoEndpoint { provider_id: ID },
-        Error::ModelUnavailable { model_id: ID, cause: "maintenance".into() },
+        Error::ModelUnavailable { model_id: Some(ID), cause: "maintenance".into() },
         Error::HostNotAllowed { host: "h".into(), credential_id: ID },
         Error::SecretRefused { cause: "BAD_KEY", message: "no".into() },
         Error::SyncShrinks { listed: 1, known: 9 },

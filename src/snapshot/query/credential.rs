@@ -43,8 +43,7 @@ impl Present<'_> {
     /// The state of a credential as it is shown.
     #[must_use]
     pub fn state(&self, credential: &Credential) -> CredentialState {
-        // Quotas are not counted yet, so none is used up.
-        credential.state(self.now, false)
+        credential.state(self.now, self.board.is_exhausted(credential, self.now))
     }
 }
 

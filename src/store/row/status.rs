@@ -4,11 +4,12 @@
 //! its own for writing, and one type reads both; a piece whose first column is NULL was never written.
 
 use super::{Place, instant, nanos, time};
-use crate::domain::credential::{CredentialUsage, Validation};
+use crate::domain::credential::Validation;
 use crate::domain::health::EndpointHealth;
 use crate::domain::image::{StatusRevision, StatusValue};
-use crate::domain::model::{Availability, AvailabilityCause, AvailabilityStatus, ModelUsage};
+use crate::domain::model::{Availability, AvailabilityCause, AvailabilityStatus};
 use crate::domain::provider::SyncStatus;
+use crate::domain::usage::{CredentialUsage, ModelUsage, Window};
 use crate::domain::{CredentialId, EndpointId, ModelId, ProviderId, Timestamp, TokenId};
 use crate::store::error::Result;
 use crate::store::names::Named as _;
@@ -105,8 +106,12 @@ impl ValidationRow {
 row! {
     CredentialUsageRow in credential_status (credential_id) {
         credential_id: DbId,
-        usage_used: Option<i64>,
-        usage_window_start_time: Option<Instant>,
+        usage_day_start: Option<Instant>,
+        usage_day_requests: Option<i64>,
+        usage_day_tokens: Option<i64>,
+        usage_month_start: Option<Instant>,
+        usage_month_requests: Option<i64>,
+        usage_month_tokens: Option<i64>,
         usage_total_requests: Option<i64>,
         usage_total_failures: Option<i64>,
         usage_total_tokens: Option<i64>,
@@ -119,8 +124,12 @@ impl CredentialUsageRow {
     pub(in crate::store) fn new(id: CredentialId, usage: &CredentialUsage, revision: StatusRevision) -> Self {
         Self {
             credential_id: id.into(),
-            usage_used: Some(usage.used),
-            usage_window_start_time: instant(usage.window_start_time),
+            usage_day_start: instant(usage.day.start_time),
+            usage_day_requests: Some(usage.day.requests),
+            usage_day_tokens: Some(usage.day.tokens),
+            usage_month_start: instant(usage.month.start_time),
+            usage_month_requests: Some(usage.month.requests),
+            usage_month_tokens: Some(usage.month.tokens),
             usage_total_requests: Some(usage.total_requests),
             usage_total_failures: Some(usage.total_failures),
             usage_total_tokens: Some(usage.total_tokens),
@@ -130,11 +139,19 @@ impl CredentialUsageRow {
     }
 
     fn read(self, place: &Place<DbId>) -> Result<Option<CredentialUsage>> {
-        let Some(used) = self.usage_used else { return Ok(None) };
+        let Some(total_requests) = self.usage_total_requests else { return Ok(None) };
         Ok(Some(CredentialUsage {
-            used,
-            window_start_time: time(self.usage_window_start_time),
-            total_requests: place.some("usage_total_requests", self.usage_total_requests)?,
+            day: Window {
+                start_time: time(self.usage_day_start),
+                requests: place.some("usage_day_requests", self.usage_day_requests)?,
+                tokens: place.some("usage_day_tokens", self.usage_day_tokens)?,
+            },
+            month: Window {
+                start_time: time(self.usage_month_start),
+                requests: place.some("usage_month_requests", self.usage_month_requests)?,
+                tokens: place.some("usage_month_tokens", self.usage_month_tokens)?,
+            },
+            total_requests,
             total_failures: place.some("usage_total_failures", self.usage_total_failures)?,
             total_tokens: place.some("usage_total_tokens", self.usage_total_tokens)?,
             last_use_time: time(self.usage_last_use_time),

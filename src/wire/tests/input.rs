@@ -125,7 +125,7 @@ proptest! {
         provider in arbitrary::provider(), endpoint in arbitrary::endpoint(), credential in arbitrary::credential(),
         model in arbitrary::model(), state in arbitrary::credential_state(),
     ) {
-        let status = credential::Status { state, decryptable: true, validation: None, usage: None };
+        let status = credential::Status { state, decryptable: true, validation: None, usage: None, quota: None, now: crate::domain::Timestamp::default() };
         let fields = bad_fields(|violations| {
             let input = provider::input(provider::full(&provider, None), "p", violations);
             assert_eq!((input.name, input.kind), (Some(provider.name), Some(provider.kind)));
