@@ -8,6 +8,7 @@ pub mod frames;
 pub mod ledger;
 pub mod listing;
 pub mod load;
+pub mod pair;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

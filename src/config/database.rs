@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use url::Url;
+use url::{Position, Url};
 
 use super::declare::settings;
 use super::value::{Value, between};
@@ -12,7 +12,8 @@ settings! {
     /// Which database holds the configuration.
     pub struct Database at "database." {
         /// `postgres://user:password@host/database`, or `sqlite:///path/to/file`. Empty: an embedded SQLite database,
-        /// `modelward.db` in the data directory.
+        /// `modelward.db` in the data directory. Of several servers, `host1:5432,host2:5432`, the primary is used,
+        /// whichever it is.
         url: DatabaseUrl = "";
         /// How many connections to PostgreSQL are kept at most.
         pool_size: usize = "10", between(2, 1000);
@@ -42,9 +43,9 @@ impl Value for DatabaseUrl {
         if let Some(path) = text.strip_prefix("sqlite://") {
             return if path.is_empty() { Err(EXPECTED.to_owned()) } else { Ok(Self::Sqlite(path.into())) };
         }
-        let url = Url::parse(text).map_err(|_| EXPECTED.to_owned())?;
-        match url.scheme() {
-            "postgres" | "postgresql" => Ok(Self::Postgres(SecretText::new(text.to_owned()))),
+        let servers = servers(text).unwrap_or_default();
+        match servers.first().map(Url::scheme) {
+            Some("postgres" | "postgresql") => Ok(Self::Postgres(SecretText::new(text.to_owned()))),
             _ => Err(EXPECTED.to_owned()),
         }
     }
@@ -54,13 +55,28 @@ impl Value for DatabaseUrl {
         if text.is_empty() || text.starts_with("sqlite://") {
             return text.to_owned();
         }
-        let Ok(mut url) = Url::parse(text) else { return "<hidden>".to_owned() };
-        let hidden = url.password().is_none() || url.set_password(Some("hidden")).is_ok();
+        let hidden = || "<hidden>".to_owned();
+        let Some(servers) = servers(text) else { return hidden() };
+        let hosts: Vec<_> = servers.iter().map(|url| &url[Position::BeforeHost..Position::AfterPort]).collect();
+        let Some(mut url) = servers.first().cloned() else { return hidden() };
+        if url.password().is_some() && url.set_password(Some("hidden")).is_err() {
+            return hidden();
+        }
         if url.query().is_some() {
             url.set_query(Some("hidden"));
         }
-        if hidden { url.to_string() } else { "<hidden>".to_owned() }
+        format!("{}{}{}", &url[..Position::BeforeHost], hosts.join(","), &url[Position::AfterPort..])
     }
+}
+
+/// The URL of each server that a URL names.
+fn servers(text: &str) -> Option<Vec<Url>> {
+    let (scheme, rest) = text.split_once("://")?;
+    let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (user, hosts) = authority
+        .rsplit_once('@')
+        .map_or(("", authority), |(_, hosts)| (authority.strip_suffix(hosts).unwrap_or_default(), hosts));
+    hosts.split(',').map(|host| Url::parse(&format!("{scheme}://{user}{host}{tail}")).ok()).collect()
 }
 
 #[cfg(test)]
@@ -73,7 +89,8 @@ mod tests {
         assert!(DatabaseUrl::parse("sqlite:///var/m.db") == Ok(DatabaseUrl::Sqlite("/var/m.db".into())));
         assert!(DatabaseUrl::parse("sqlite://m.db") == Ok(DatabaseUrl::Sqlite("m.db".into())));
         assert!(matches!(DatabaseUrl::parse("postgresql:///m?host=/run"), Ok(DatabaseUrl::Postgres(_))));
-        for bad in ["mysql://h/d", "m.db", "sqlite://", "postgres"] {
+        assert!(matches!(DatabaseUrl::parse("postgres://u:p@a:1,b:2/m"), Ok(DatabaseUrl::Postgres(_))));
+        for bad in ["mysql://h/d", "m.db", "sqlite://", "postgres", "postgres://a:1,b:x/m", "postgres://u:p/w@h/m"] {
             assert!(DatabaseUrl::parse(bad).is_err(), "{bad}");
         }
     }
@@ -82,7 +99,12 @@ mod tests {
     fn a_password_is_hidden_wherever_it_stands() {
         assert_eq!(DatabaseUrl::show("postgres://u:pw4711@h:1/d"), "postgres://u:hidden@h:1/d");
         assert_eq!(DatabaseUrl::show("postgres://u@h/d?password=pw4711"), "postgres://u@h/d?hidden");
-        assert_eq!(DatabaseUrl::show("postgres://u:pw4711@[bad/d"), "<hidden>");
+        let several = DatabaseUrl::show("postgres://u:pw4711@a:1,b,[::1]:3/d?password=pw4711");
+        assert_eq!(several, "postgres://u:hidden@a:1,b,[::1]:3/d?hidden");
+        assert_eq!(DatabaseUrl::show("postgresql:///m?host=/run"), "postgresql:///m?hidden");
+        for unreadable in ["postgres://u:pw4711@[bad/d", "postgres://u:pw4711@h,[bad/d", "postgres://u:pw/4711@h/d"] {
+            assert_eq!(DatabaseUrl::show(unreadable), "<hidden>");
+        }
         assert_eq!(DatabaseUrl::show("sqlite:///m.db"), "sqlite:///m.db");
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Every session bounds how long it waits for a lock and how long it may sit in a transaction, so that a frozen
 //! replica never holds the write lock for ever.
+//!
+//! Invariant: every connection is to a server that takes writes. A standby is none: it tells late of changes, and takes
+//! no LISTEN. The URL may name several servers; whichever is the primary is found when a connection is opened.
 
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -12,12 +15,14 @@ use diesel::sql_types::Text;
 use diesel_async::pooled_connection::deadpool::{Hook, HookError, Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future};
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::StoreConfig;
 use super::error::{Cause, Result, StoreError};
 
+mod hosts;
 mod tls;
 
 const SESSION: &str = "SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '5s'";
@@ -35,7 +40,8 @@ pub(super) struct Postgres {
 
 /// How a connection is opened.
 struct Connector {
-    config: tokio_postgres::Config,
+    /// One for each server of the URL.
+    configs: Vec<tokio_postgres::Config>,
     tls: MakeRustlsConnect,
     address: String,
     timeout: Duration,
@@ -112,13 +118,14 @@ impl Connector {
         config.connect_timeout(store.connect_timeout).tcp_user_timeout(TCP_TIMEOUT);
         config.keepalives(true).keepalives_idle(TCP_TIMEOUT).keepalives_interval(Duration::from_secs(1));
         config.keepalives_retries(3);
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         if config.get_application_name().is_none() {
             config.application_name("modelward");
         }
         Ok(Self {
-            address: address(&config),
+            address: hosts::address(&config),
             tls: tls::connector(&demands)?,
-            config,
+            configs: hosts::each(&config),
             timeout: store.connect_timeout,
             allow_async_commit: store.allow_async_commit,
         })
@@ -131,11 +138,13 @@ impl Connector {
         }
     }
 
+    /// Asks all servers at once: one that is frozen takes connections and says nothing.
     async fn connect(&self) -> Result<AsyncPgConnection> {
         let failed = |error: tokio_postgres::Error| {
             StoreError::Unavailable(Cause(format!("{}: {}", self.address, Cause::chain(&error))))
         };
-        let (client, connection) = self.config.connect(self.tls.clone()).await.map_err(failed)?;
+        let attempts = self.configs.iter().map(|config| config.connect(self.tls.clone()).boxed());
+        let ((client, connection), _) = future::select_ok(attempts).await.map_err(failed)?;
         let mut conn = AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
         conn.batch_execute(SESSION).await?;
         if !self.allow_async_commit {
@@ -146,20 +155,4 @@ impl Connector {
         }
         Ok(conn)
     }
-}
-
-/// Where the server is, without a password.
-fn address(config: &tokio_postgres::Config) -> String {
-    use tokio_postgres::config::Host;
-    let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| {
-        let ports = config.get_ports();
-        let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-        match host {
-            Host::Tcp(name) => format!("{name}:{port}"),
-            #[cfg(unix)]
-            Host::Unix(path) => path.display().to_string(),
-        }
-    });
-    let hosts: Vec<_> = hosts.collect();
-    format!("postgres://{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default())
 }

@@ -22,12 +22,12 @@ use crate::support::{Engine, Server, eventually, within};
 
 mod commit;
 mod freeze;
-mod load;
+pub mod load;
 
 /// How soon a write fails.
 const FAILS: Duration = Duration::from_secs(2);
 /// How soon writes work again.
-const WORKS: Duration = Duration::from_secs(10);
+pub const WORKS: Duration = Duration::from_secs(10);
 /// What a busy machine may add to the first of these.
 const NOISE: Duration = Duration::from_secs(1);
 /// What was on its way when an outage began may still arrive.
@@ -46,7 +46,7 @@ impl Stand {
         let database = cluster.create_database(None);
         let server = Server::start_on(&cluster.url(&database), |_| {}).await;
         let beside = server.replica().await;
-        Self { server, beside, names: Box::new(move || names(cluster, &database)) }
+        Self { server, beside, names: Box::new(move || load::names(cluster, &database)) }
     }
 
     /// With a proxy before the database, for the first server alone.
@@ -58,13 +58,8 @@ impl Stand {
         let beside = Server::start_on(database.url(), |_| {}).await;
         let server = Server::start_on(&format!("postgres://modelward@{}/{name}", proxy.address()), |_| {}).await;
         let server = server.with_token_of(&beside);
-        (Self { server, beside, names: Box::new(move || names(cluster, &name)) }, proxy)
+        (Self { server, beside, names: Box::new(move || load::names(cluster, &name)) }, proxy)
     }
-}
-
-/// The truth.
-fn names(cluster: &Cluster, database: &str) -> HashSet<String> {
-    cluster.sql(database, "SELECT name FROM providers").lines().map(ToOwned::to_owned).collect()
 }
 
 /// A cluster that this test alone breaks.
@@ -76,7 +71,7 @@ async fn own_cluster() -> &'static Cluster {
 async fn outage<H>(stand: &Stand, begin: impl FnOnce() -> H, end: impl FnOnce(H)) {
     let there = stand.server.admin().add_provider("there", ProviderKind::Ollama).await;
     let its = stand.server.admin().add_endpoint(endpoint(&there.id, "e", "http://127.0.0.1:1/v1")).await;
-    let load = Load::start(&stand.server, &stand.beside, &its);
+    let load = Load::start(&stand.server, &stand.beside, "", &its);
     eventually("all write", || async { load.all(|attempt| attempt.outcome == Outcome::Stored).then_some(()) }).await;
 
     let held = begin();
@@ -129,7 +124,7 @@ async fn hears_of_changes(stand: &Stand) {
 }
 
 /// What was acknowledged is there, and what was refused is not.
-fn check_answers(attempts: &[Attempt], names: &HashSet<String>) {
+pub fn check_answers(attempts: &[Attempt], names: &HashSet<String>) {
     for Attempt { name, outcome, .. } in attempts {
         match outcome {
             Outcome::Stored => assert!(names.contains(name), "{name} was acknowledged and is not there"),

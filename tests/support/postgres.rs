@@ -7,7 +7,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -26,7 +26,7 @@ start
 while read -r word; do
     case "$word" in
         start) start ;;
-        stop) kill -INT "$pid"; wait "$pid" ;;
+        stop) kill -INT "$pid" 2>/dev/null; wait "$pid" ;;
         kill) kill -QUIT "$pid"; wait "$pid" ;;
     esac
     echo done
@@ -78,10 +78,7 @@ impl Cluster {
             .arg("-D")
             .arg(dir.join("data")));
         let port = free_port();
-        let conf = dir.join("data/postgresql.conf");
-        let own = format!("{SETTINGS}port = {port}\nunix_socket_directories = '{}'\n{settings}", dir.display());
-        let mut file = std::fs::OpenOptions::new().append(true).open(&conf).expect("the cluster's settings");
-        file.write_all(own.as_bytes()).expect("the cluster's settings");
+        configure(&dir, port, settings);
         let mut shell = as_user(user.as_ref(), "sh")
             .args(["-c", KEEPER])
             .env("BIN", &bin)
@@ -136,6 +133,24 @@ impl Cluster {
     /// The server's own log so far.
     pub fn log(&self) -> Vec<u8> {
         std::fs::read(self.dir.join("log")).expect("the server's log")
+    }
+
+    /// Becomes a standby of another cluster, whatever it was before.
+    pub fn follow(&self, primary: &Self) {
+        self.stop();
+        let data = self.dir.join("data");
+        std::fs::remove_dir_all(&data).expect("the cluster's data");
+        let mut copy = as_user(unprivileged().as_ref(), self.bin.join("pg_basebackup"));
+        copy.args(["-h", "127.0.0.1", "-U", "modelward", "-p", &primary.port.to_string()]);
+        run(copy.args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-D"]).arg(&data));
+        configure(&self.dir, self.port, "");
+        self.restart();
+    }
+
+    /// Changes a setting of the running server.
+    pub fn set(&self, setting: &str, value: &str) {
+        self.sql("postgres", &format!("ALTER SYSTEM SET {setting} = {value}"));
+        self.sql("postgres", "SELECT pg_reload_conf()");
     }
 
     /// Restarts the server so that it speaks TLS, and nothing else on TCP.
@@ -249,6 +264,14 @@ fn binaries() -> PathBuf {
         "the tests need PostgreSQL's server programs (initdb, postgres): install the package postgresql \
          (Debian: apt-get install postgresql)",
     )
+}
+
+/// Settings that come later in the file count.
+fn configure(dir: &Path, port: u16, settings: &str) {
+    let own = format!("{SETTINGS}port = {port}\nunix_socket_directories = '{}'\n{settings}", dir.display());
+    let conf = dir.join("data/postgresql.conf");
+    let mut file = std::fs::OpenOptions::new().append(true).open(&conf).expect("the cluster's settings");
+    file.write_all(own.as_bytes()).expect("the cluster's settings");
 }
 
 /// Somebody root hands the server to.

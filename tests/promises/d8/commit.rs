@@ -9,8 +9,9 @@ use tempfile::TempDir;
 use tokio::task::{JoinHandle, block_in_place};
 use tonic::Status;
 
+use super::load::names;
 use super::load::{Outcome, outcome};
-use super::{FAILS, NOISE, WORKS, listed, names};
+use super::{FAILS, NOISE, WORKS, listed};
 use crate::support::database::Database;
 use crate::support::postgres::Cluster;
 use crate::support::process::{Process, on_postgres};

@@ -1,5 +1,6 @@
 //! Writers and readers that go on through an outage.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use modelward::proto::v1::{self, ProviderKind};
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
+use crate::support::postgres::Cluster;
 use crate::support::resources::provider;
 use crate::support::server::Caller;
 use crate::support::{Refusal, Server};
@@ -60,14 +62,15 @@ pub struct Load {
 
 impl Load {
     /// Eight write and two read on `server`, two write beside it.
-    pub fn start(server: &Server, beside: &Server, endpoint: &v1::Endpoint) -> Self {
+    /// The names of what they write begin with `prefix`.
+    pub fn start(server: &Server, beside: &Server, prefix: &str, endpoint: &v1::Endpoint) -> Self {
         let book = Arc::new(Book::default());
         let token = server.admin().token().map(ToOwned::to_owned);
         let own = |server: &Server| Caller::new(server.new_channel(), token.clone());
         let writers = (0..WRITERS + BESIDE).map(|writer| {
             let is_mine = writer < WRITERS;
             let caller = own(if is_mine { server } else { beside });
-            tokio::spawn(write(caller, writer, is_mine, book.clone()))
+            tokio::spawn(write(caller, format!("{prefix}w{writer}"), writer, is_mine, book.clone()))
         });
         let readers = (0..READERS).map(|_| tokio::spawn(read(own(server), endpoint.clone(), book.clone())));
         let tasks = writers.chain(readers).collect();
@@ -92,13 +95,18 @@ impl Load {
     }
 }
 
+/// The truth.
+pub fn names(cluster: &Cluster, database: &str) -> HashSet<String> {
+    cluster.sql(database, "SELECT name FROM providers").lines().map(ToOwned::to_owned).collect()
+}
+
 /// Creates providers, each once, whatever the answers.
-async fn write(caller: Caller, writer: usize, is_mine: bool, book: Arc<Book>) {
+async fn write(caller: Caller, prefix: String, writer: usize, is_mine: bool, book: Arc<Book>) {
     for number in 0.. {
         if book.stop.load(Ordering::Relaxed) {
             return;
         }
-        let name = format!("w{writer}-{number}");
+        let name = format!("{prefix}-{number}");
         let began = Instant::now();
         let outcome = outcome(caller.try_provider(provider(&name, ProviderKind::Ollama)).await);
         let attempt = Attempt { writer, is_mine, name, began, ended: Instant::now(), outcome };
