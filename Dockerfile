@@ -22,6 +22,7 @@ ENV PATH=/usr/bin \
 USER 65532:65532
 VOLUME /var/lib/modelward
 EXPOSE 50051 9090
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["/usr/bin/modelward", "health"]
+# The listener for operators: it is plain, whatever certificate the API has.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["/usr/bin/modelward", "health", "--server=http://127.0.0.1:9090"]
 ENTRYPOINT ["/usr/bin/modelward"]
 CMD ["serve"]

@@ -18,6 +18,9 @@ import (
 // A tag that names one version down to the patch, and the system below it.
 var pinned = regexp.MustCompile(`^[a-z]+:\d+\.\d+(\.\d+)?-[a-z-]+$`)
 
+// What asks a server whether it is well, without a shell.
+var probe = []string{"CMD", "/usr/bin/modelward", "health", "--server=http://127.0.0.1:9090"}
+
 // The stages of the Dockerfile, read by Docker's own parser.
 func stages(t *testing.T) []instructions.Stage {
 	t.Helper()
@@ -52,7 +55,7 @@ func TestTheImageHasNoShellNoRootAndAProbe(t *testing.T) {
 				t.Error(command.User)
 			}
 		case *instructions.HealthCheckCommand:
-			if !slices.Equal(command.Health.Test, []string{"CMD", "/usr/bin/modelward", "health"}) {
+			if !slices.Equal(command.Health.Test, probe) {
 				t.Error(command.Health.Test)
 			}
 		case *instructions.EntrypointCommand:
@@ -125,6 +128,9 @@ func TestComposeStartsAServerThatReadsItsSecretsFromFiles(t *testing.T) {
 	}
 	if server.DependsOn["postgres"].Condition != types.ServiceConditionHealthy || database.HealthCheck == nil || server.HealthCheck == nil {
 		t.Error("the server does not wait for its database")
+	}
+	if !slices.Equal(server.HealthCheck.Test, probe) {
+		t.Error(server.HealthCheck.Test)
 	}
 	if !pinned.MatchString(database.Image) {
 		t.Error(database.Image)

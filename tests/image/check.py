@@ -49,7 +49,7 @@ def check_bare(image, directory):
     with (directory / "bare.log").open("w+b") as log:
         running = container.start(log, *image.entrypoint, *image.command)
         try:
-            while (done := container.run(*image.probe[0:])).returncode != 0:
+            while (done := container.run(*image.probe)).returncode != 0:
                 require(running.process.poll() is None, f"it ended: {(directory / 'bare.log').read_text()}")
             status = running.status()
         finally:
@@ -114,12 +114,55 @@ def check_pod(image, directory, name, secrets, *values):
         tested = pod.test()
         made = pod.server.run(*image.entrypoint, "token", "create", "--name", "ci", "--role", "editor")
         require(made.returncode == 0 and made.stdout.startswith("mw_"), f"{name}: no token: {made.stderr}")
+        probed = pod.server.run(*image.probe)
+        require(probed.returncode == 0, f"{name}: the image's probe: {probed.stderr}")
         metrics = pod.wait_for(f"http://127.0.0.1:{ports['ops']}/metrics")
+        if "url" in secrets.get("modelward", {}):
+            check_rollback(image, pod)
     finally:
         code = pod.running.stop() if hasattr(pod, "running") else None
     require(code == 0, f"{name}: stopped with {code}: {pod.told()}")
     print(f"  pod {name}: migrated, served, {tested} of {tested} containers of helm test, a token, stopped")
     return metrics
+
+
+def check_rollback(image, pod):
+    """Down by one migration in the running pod, as the documentation says, and up again as the next pod would."""
+    def versions(state):
+        done = pod.server.run(*image.entrypoint, "migrate", "--status")
+        return re.findall(rf"^(\d+) .* {state}$", done.stdout, re.MULTILINE)
+
+    last = versions("applied")[-1]
+    down = pod.server.run(*image.entrypoint, "migrate", "--to", versions("applied")[-2])
+    require(down.returncode == 0 and versions("pending") == [last], f"not rolled back: {down.stderr}")
+    require(pod.running.process.poll() is None, f"the server ended: {pod.told()}")
+    up = pod.server.run(*image.entrypoint, "migrate")
+    require(up.returncode == 0 and versions("pending") == [], f"not migrated again: {up.stderr}")
+
+
+def check_seeded_pods(image, directory):
+    """Mistakes in a chart or in its secrets, which the checks of pods must notice."""
+    place = directory / "misspelt"
+    place.mkdir()
+    try:
+        Pod(image, place, render("--set", "settings.no_such=1"), {}).prepare()
+    except Failed as failure:
+        require("no_such" in str(failure), f"another failure: {failure}")
+    else:
+        raise Failed("a setting that does not exist is not noticed")
+    place = directory / "open"
+    place.mkdir()
+    keyed = Pod(image, place, render("--values", str(CHART / "ci" / "sqlite-keyed-values.yaml")),
+                {"modelward": {"master.key": "a:b", "token": "mw_"}})
+    keyed.prepare()
+    try:
+        keyed.start()
+    except Failed as failure:
+        require("master keys" in str(failure), f"another failure: {failure}")
+    else:
+        keyed.running.stop()
+        raise Failed("a secret that holds no key is not noticed")
+    print("  seeded: a misspelt setting and a bad key are noticed")
 
 
 def check_alerts(metrics):
@@ -175,7 +218,7 @@ def main():
         image = Image(pathlib.Path(sys.argv[1]).resolve(), directory)
         image.check_contents()
         image.check_context()
-        for check in (check_seeded, check_bare, check_settings, check_commands, check_pods):
+        for check in (check_seeded, check_bare, check_settings, check_commands, check_seeded_pods, check_pods):
             check(image, directory)
 
 
