@@ -43,7 +43,7 @@ class Image:
         size = sum(path.stat().st_size for path in self.files())
         require(size <= LIMIT, f"the image has {size} bytes, more than {LIMIT}")
         names = " ".join(sorted(path.name for path in self.libraries()))
-        print(f"  contents: {size / 1e6:.1f} MB, of that the program {self.program.stat().st_size / 1e6:.1f} MB; {names}")
+        print(f"  contents: {size / 1e6:.1f} MB, of {LIMIT / 1e6:.1f} allowed; the program and {names}")
 
     def check_context(self):
         """All that the program was built from gets through .dockerignore."""
