@@ -19,6 +19,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests" / "e2e"))
@@ -40,21 +41,30 @@ def own_network():
         fcntl.ioctl(any_socket, up, struct.pack("16sH14x", b"lo", flags))
 
 
+@contextlib.contextmanager
+def serving(image, container, log):
+    """Runs the server until its probe answers; it has to stop when it is told to."""
+    with log.open("w+b") as told:
+        running = container.start(told, *image.entrypoint, *image.command)
+        end = time.monotonic() + 60
+        try:
+            while container.run(*image.probe).returncode != 0:
+                waited = running.process.poll() is None and time.monotonic() < end
+                require(waited, f"it ended, or does not get ready: {log.read_text()}")
+            yield running
+        finally:
+            code = running.stop()
+    require(code == 0, f"exit code {code}: {log.read_text()}")
+
+
 def check_bare(image, directory):
     """As `docker run --read-only` with a volume would."""
     data = directory / "data"
     data.mkdir()
     os.chown(data, USER, USER)
     container = image.container(directory / "bare", volumes={"/var/lib/modelward": (data, False)})
-    with (directory / "bare.log").open("w+b") as log:
-        running = container.start(log, *image.entrypoint, *image.command)
-        try:
-            while (done := container.run(*image.probe)).returncode != 0:
-                require(running.process.poll() is None, f"it ended: {(directory / 'bare.log').read_text()}")
-            status = running.status()
-        finally:
-            code = running.stop()
-    require(done.stdout == "SERVING\n" and code == 0, f"{done.stdout}, exit code {code}")
+    with serving(image, container, directory / "bare.log") as running:
+        status = running.status()
     # Real, effective, saved; file system.
     require(status["Uid"] == [str(USER)] * 4 and status["Gid"] == [str(USER)] * 4, f"it runs as {status['Uid']}")
     require(status["NoNewPrivs"] == ["1"] and set(status["CapEff"][0]) == {"0"}, "it has capabilities")
@@ -174,6 +184,30 @@ def check_alerts(metrics):
     print(f"  alerts: {len(named)} of {len(named)} metrics are told by a server")
 
 
+def check_compose(image, directory, postgres):
+    """The server of compose.yaml with the secrets that its script makes, mounted as files of a group that it joins."""
+    place = directory / "compose"
+    (place / "scripts").mkdir(parents=True)
+    shutil.copy(ROOT / "scripts" / "compose-secrets", place / "scripts")
+    subprocess.run([place / "scripts" / "compose-secrets"], check=True, capture_output=True)
+    secrets, data = place / "secrets", place / "data"
+    settings = secrets / "modelward.toml"
+    # The database of the test has no name of its own, and another port.
+    address = postgres.database("modelward").rpartition("@")[2]
+    settings.write_text(settings.read_text().replace("@postgres/modelward", f"@{address}"))
+    data.mkdir()
+    os.chown(data, USER, USER)
+    for path in [secrets, *secrets.iterdir()]:
+        os.chown(path, 0, USER)
+    variables = dict(re.findall(r"^      (MODELWARD_\w+): (.*)$", (ROOT / "compose.yaml").read_text(), re.MULTILINE))
+    volumes = {"/run/secrets": (secrets, True), "/var/lib/modelward": (data, False)}
+    container = image.container(directory / "composed", variables, volumes)
+    with serving(image, container, directory / "compose.log"):
+        made = container.run(*image.entrypoint, "token", "create", "--name", "me", "--role", "admin")
+        require(made.returncode == 0 and made.stdout.startswith("mw_"), f"compose: no token: {made.stderr}")
+    print("  compose: serves over PostgreSQL with its secrets, and makes a token")
+
+
 def certificate(directory):
     """What cert-manager would put into its secret: an authority's certificate for the names of the chart."""
     [asked] = objects(render("--set", "tls.certManager.enabled=true,tls.certManager.issuerRef.name=i"), "Certificate")
@@ -204,6 +238,7 @@ def check_pods(image, directory):
         url = {"url": postgres.database("tls")}
         with_tls = ["--set", "tls.certManager.enabled=true,tls.certManager.issuerRef.name=internal"]
         check_pod(image, directory, "postgres-tls", secrets | {"modelward": secret | url}, *over, *with_tls)
+        check_compose(image, directory, postgres)
     check_alerts(metrics)
 
 
