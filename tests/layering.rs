@@ -73,17 +73,66 @@ const EVERYTHING: &[&str] = &[
 const RESERVED: &[(&[&str], &[&str], &str)] = &[
     (&["diesel", "diesel_async", "diesel_migrations", "tokio_postgres"], &["store"], "only store knows the database"),
     (&["ring"], &["secrets"], "only secrets does cryptography"),
-    (
-        &["hyper::client", "hyper_util::client", "TcpStream::connect", "tokio::net::lookup_host"],
-        &["adapter"],
-        "only adapter opens outbound connections, behind its address filter",
-    ),
     (&["tonic::transport::Endpoint", "tonic::transport::Channel"], &["cli"], "only cli is a client of this server"),
     (&["anyhow"], &["app", "cli"], "what may reach a client is a domain::Error"),
     (&["std::env"], &["config"], "only config reads the environment"),
     (&["nix::sys::signal"], &["failpoint"], "signals are for fail points; `app` listens to them with tokio"),
     (&["nix::sys::resource"], &["app"], "limits of the process are set where it starts"),
     (&["clap"], &["cli"], "only cli has a command line"),
+];
+
+/// What a connection to somewhere else can be opened with, and the only files that may name it, whatever they call it
+/// then: parts of a path.
+const OUTWARD: &[(&[&str], &[&str], &str)] = &[
+    (
+        &["TcpStream::connect", "TcpStream::connect_timeout", "TcpSocket"],
+        &["adapter/dial.rs"],
+        "only adapter/dial.rs opens connections, behind its address filter",
+    ),
+    (
+        &["TcpStream"],
+        &["adapter/dial.rs", "app/grpc.rs"],
+        "only adapter/dial.rs opens connections, behind its address filter; app/grpc.rs asks who came",
+    ),
+    (&["UnixStream"], &["app/socket.rs"], "only app/socket.rs looks whether its own file is used"),
+    (&["UdpSocket", "UnixDatagram", "nix::sys::socket", "socket2"], &[], "nothing here sends datagrams"),
+    (
+        &["lookup_host", "ToSocketAddrs", "getaddrinfo"],
+        &["adapter/dial.rs"],
+        "only adapter/dial.rs resolves names, once",
+    ),
+    (
+        &["hyper::client", "hyper_util::client"],
+        &["adapter/connection.rs"],
+        "only adapter/connection.rs speaks HTTP as a client, over a line that was filtered",
+    ),
+    (&["std::process::Command", "tokio::process"], &[], "no other program is run: it could connect anywhere"),
+    (
+        &["tokio::net::*", "std::net::*", "std::os::unix::net::*", "hyper::*", "std::process::*"],
+        &[],
+        "name what you take from there, so that it can be seen",
+    ),
+];
+
+/// Crates that connect to somewhere by themselves. The database's driver, and tonic's client for the command line, are
+/// reserved to their modules.
+const CLIENTS: &[&str] = &[
+    "attohttpc",
+    "awc",
+    "curl",
+    "hickory-resolver",
+    "isahc",
+    "minreq",
+    "reqwest",
+    "surf",
+    "trust-dns-resolver",
+    "ureq",
+    "aws-config",
+    "aws-smithy-http-client",
+    "hyper-proxy",
+    "hyper-tls",
+    "native-tls",
+    "openssl",
 ];
 
 /// What `domain` must not know.
@@ -246,6 +295,11 @@ fn violations(source: &Source) -> Vec<String> {
                 say(why);
             }
         }
+        for (words, files, why) in OUTWARD {
+            if words.iter().any(|word| leads_out(&path, word)) && !files.contains(&source.path.as_str()) {
+                say(why);
+            }
+        }
         if module == "domain" && NOT_IN_DOMAIN.iter().any(|word| names(&path, word)) {
             say("domain is pure");
         }
@@ -258,6 +312,11 @@ fn names(path: &str, word: &str) -> bool {
     let begins = path == word || path.strip_prefix(word).is_some_and(|rest| rest.starts_with("::"));
     let ends = word.starts_with(char::is_uppercase) && path.ends_with(&format!("::{word}"));
     begins || ends
+}
+
+/// Whether a path has the parts, one after the other, that a rule of [`OUTWARD`] names.
+fn leads_out(path: &str, word: &str) -> bool {
+    format!("::{path}::").contains(&format!("::{word}::"))
 }
 
 /// What does not depend on imports.
@@ -291,6 +350,19 @@ fn imports_go_one_way_and_files_keep_their_form() {
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
+/// A crate that opens connections of its own would need none of the names above.
+#[test]
+fn no_dependency_is_a_client_of_its_own() {
+    let lock = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
+    assert_eq!(clients(&lock), Vec::<&str>::new());
+    assert_eq!(clients(&format!("{lock}\n[[package]]\nname = \"reqwest\"\n")), ["reqwest"]);
+}
+
+fn clients(lock: &str) -> Vec<&str> {
+    let names = lock.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    names.filter(|name| CLIENTS.contains(name)).collect()
+}
+
 #[test]
 fn every_module_of_the_crate_has_its_place_in_the_rule() {
     let unplaced: Vec<_> = sources()
@@ -317,8 +389,26 @@ fn a_seeded_violation_is_found() {
         ),
         ("control/model.rs", "fn f() -> crate::proto::v1::Model {}", "control must not know proto"),
         ("auth/token.rs", "let digest = ring::digest::digest(x);", "only secrets does cryptography"),
-        ("health/probe.rs", "let stream = TcpStream::connect(address).await;", "only adapter opens outbound"),
-        ("health/probe.rs", "use hyper_util::client::legacy::Client;", "only adapter opens outbound"),
+        ("health/probe.rs", "let stream = TcpStream::connect(address).await;", "only adapter/dial.rs opens"),
+        (
+            "health/probe.rs",
+            "let stream = tokio::net::TcpStream::connect(address).await;",
+            "only adapter/dial.rs opens",
+        ),
+        ("health/probe.rs", "use tokio::net::TcpStream as Line;", "only adapter/dial.rs opens"),
+        ("health/probe.rs", "use std::{io, net::{IpAddr, TcpStream}};", "only adapter/dial.rs opens"),
+        ("health/probe.rs", "use tokio::net;\nlet x = net::TcpSocket::new_v4();", "only adapter/dial.rs opens"),
+        ("health/probe.rs", "use tokio::net::*;", "name what you take"),
+        ("health/probe.rs", "let x = addresses.map(net::TcpStream::connect);", "only adapter/dial.rs opens"),
+        ("app/grpc.rs", "let x = TcpStream::connect(address).await;", "only adapter/dial.rs opens"),
+        ("adapter/client.rs", "use tokio::net::TcpStream;", "only adapter/dial.rs opens"),
+        ("adapter/openai.rs", "use hyper_util::client::legacy::Client;", "only adapter/connection.rs speaks"),
+        ("control/vendor.rs", "let found = tokio::net::lookup_host(name).await;", "only adapter/dial.rs resolves"),
+        ("control/vendor.rs", "use std::net::ToSocketAddrs as _;", "only adapter/dial.rs resolves"),
+        ("control/vendor.rs", "let socket = std::net::UdpSocket::bind(any)?;", "sends datagrams"),
+        ("control/vendor.rs", "std::process::Command::new(\"curl\")", "no other program"),
+        ("cli/doctor.rs", "let mut line = std::os::unix::net::UnixStream::connect(path)?;", "its own file"),
+        ("telemetry/log.rs", "use hyper_util::client::legacy::Client;", "only adapter/connection.rs speaks"),
         ("routing/pick.rs", "use anyhow::Context as _;", "domain::Error"),
         ("store/pool.rs", "let url = std::env::var(name);", "only config reads the environment"),
         ("service/status.rs", "// FIXME later", "FIXME"),
@@ -338,7 +428,10 @@ fn a_seeded_violation_is_found() {
 fn what_is_allowed_is_not_found() {
     let sound = [
         ("store/pool.rs", "use diesel_async::AsyncPgConnection;"),
-        ("adapter/client.rs", "use rustls::crypto::ring::default_provider;\nuse hyper_util::client::legacy::Client;"),
+        ("adapter/client.rs", "use rustls::crypto::ring::default_provider;"),
+        ("adapter/connection.rs", "use hyper::client::conn::{http1, http2};"),
+        ("adapter/dial.rs", "use tokio::net::TcpStream;\nattempts.extend(waiting.next().map(TcpStream::connect));"),
+        ("app/grpc.rs", "use tokio::net::{TcpListener, TcpStream};"),
         ("changes/writer.rs", "use crate::wire::log;\nuse crate::{domain::Plan, snapshot::State};"),
         ("control/model.rs", "// diesel::prelude is not for us\nuse super::provider::Control;"),
         ("control/model.rs", "#[cfg(test)]\nmod tests {\n    use crate::service::Gate;\n}"),

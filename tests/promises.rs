@@ -13,6 +13,8 @@ mod d2;
 mod d3;
 mod d8;
 mod d9;
+mod h1;
+mod h2;
 mod h4;
 mod s1;
 mod s3;

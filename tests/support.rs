@@ -2,6 +2,7 @@
 
 pub mod churn;
 pub mod database;
+pub mod direct;
 pub mod dynamic;
 pub mod follower;
 pub mod frames;
@@ -13,6 +14,7 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod raw;
+pub mod recorder;
 pub mod refusal;
 pub mod resources;
 pub mod server;

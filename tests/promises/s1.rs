@@ -4,7 +4,7 @@
 //! TRACE, on both databases; then everything that is left behind is searched. Some texts that are no secrets are
 //! planted, as a leak would be, and must be found: in the log, the answers, the errors' places and the database.
 
-mod canary;
+pub mod canary;
 mod evidence;
 mod ways;
 

@@ -28,17 +28,23 @@ pub struct Process {
 }
 
 /// The calls by which data gets to a disk or into a socket.
-const TRACED: &str = "trace=write,writev,pwrite64,sendto,sendmsg,fsync,fdatasync";
+const OF_DATA: &str = "trace=write,writev,pwrite64,sendto,sendmsg,fsync,fdatasync";
+/// The calls by which connections are opened.
+const OF_CONNECTIONS: &str = "trace=connect";
 
 /// A program that writes its calls of the system, with their data, to a file. Without strace the tests fail: what was
 /// not run has not passed.
 pub fn traced(trace: &Path, program: &Path) -> Command {
+    strace(OF_DATA, trace, program)
+}
+
+fn strace(calls: &str, trace: &Path, program: &Path) -> Command {
     assert!(
         Path::new("/usr/bin/strace").exists(),
         "the tests need strace: install the package strace (Debian: apt-get install strace)"
     );
     let mut command = Command::new("/usr/bin/strace");
-    command.args(["-f", "--seccomp-bpf", "-qq", "-yy", "-s", "65536", "-e", TRACED, "-e", "signal=none", "-o"]);
+    command.args(["-f", "--seccomp-bpf", "-qq", "-yy", "-s", "65536", "-e", calls, "-e", "signal=none", "-o"]);
     command.arg(trace).arg(program);
     command
 }
@@ -103,6 +109,22 @@ impl Process {
         process.wait_until_ready();
         process.traced = Some(process_of_trace(&fs::read_to_string(trace).unwrap()));
         process
+    }
+
+    /// Starts a server, and writes to a file where it connects to. It ends by itself when told to stop.
+    pub fn start_watching_connections(directory: &Path, trace: &Path, variables: &[(&str, &str)]) -> Self {
+        let command = strace(OF_CONNECTIONS, trace, Path::new(env!("CARGO_BIN_EXE_modelward")));
+        let mut process = Self::launch(command, directory, variables);
+        process.wait_until_ready();
+        // It connects to nothing by itself, so the trace does not name it: it is the tracer's only child.
+        process.traced = process.child_of_tracer();
+        process
+    }
+
+    fn child_of_tracer(&self) -> Option<Pid> {
+        let id = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        children.split_whitespace().next().map(|child| Pid::from_raw(child.parse().unwrap()))
     }
 
     /// Starts a server that may never be ready.
