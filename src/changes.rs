@@ -10,14 +10,18 @@ pub mod commit;
 pub mod compare;
 pub mod load;
 pub mod rewrap;
+pub mod secret_use;
 pub mod statuses;
 pub mod tail;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod usage;
 pub mod write;
 pub mod writer;
 
 pub use load::load;
+pub use secret_use::SecretUses;
 pub use statuses::Statuses;
 pub use tail::{Contact, Tail};
+pub use usage::UsageCounts;
 pub use write::{Committed, RequestId, Write, Writer};

@@ -21,6 +21,7 @@ mod show;
 mod shutdown;
 mod sync;
 mod tls;
+mod usage;
 mod value;
 
 use std::fmt;
@@ -42,6 +43,7 @@ pub use show::{example, shown};
 pub use shutdown::Shutdown;
 pub use sync::Sync;
 pub use tls::Tls;
+pub use usage::Usage;
 pub use value::{Bytes, LogFilter};
 
 use layers::Given;
@@ -60,6 +62,7 @@ pub struct Settings {
     pub health: Health,
     pub sync: Sync,
     pub reads: Reads,
+    pub usage: Usage,
     pub catalogue: Catalogue,
     pub shutdown: Shutdown,
 }
@@ -78,6 +81,7 @@ pub fn specs() -> impl Iterator<Item = Spec> {
         Health::SPECS,
         Sync::SPECS,
         Reads::SPECS,
+        Usage::SPECS,
         Catalogue::SPECS,
         Shutdown::SPECS,
     ];
@@ -98,6 +102,7 @@ impl Settings {
             health: Health::read(values)?,
             sync: Sync::read(values)?,
             reads: Reads::read(values)?,
+            usage: Usage::read(values)?,
             catalogue: Catalogue::read(values)?,
             shutdown: Shutdown::read(values)?,
         };

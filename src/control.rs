@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::adapter::{Catalogue, Client};
 use crate::changes::batch::Planner;
-use crate::changes::{RequestId, Statuses, Write, Writer};
+use crate::changes::{RequestId, SecretUses, Statuses, UsageCounts, Write, Writer};
 use crate::domain::{Answer, CallContext, Clock, IdSource, Meta, Plan, PlanContext, Resource, Result, Timestamp, View};
 use crate::routing::Router;
 use crate::secrets::Secrets;
@@ -19,9 +19,12 @@ use crate::telemetry::Metrics;
 pub mod binding;
 pub mod credential;
 pub mod endpoint;
+pub mod expiry;
 pub mod keyring;
 pub mod model;
+pub mod outcome;
 pub mod provider;
+pub mod secret_use;
 pub mod target;
 pub mod token;
 pub mod upkeep;
@@ -57,10 +60,14 @@ pub struct Parts {
     pub client: Arc<Client>,
     pub catalogue: Arc<Catalogue>,
     pub router: Arc<Router>,
+    pub usage: UsageCounts,
+    pub secret_uses: SecretUses,
     pub metrics: Metrics,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,
     pub replica_id: String,
+    /// How long the record of secrets that were handed out is kept; setting `usage.secret_use_retention`.
+    pub secret_use_retention: Duration,
     /// For all vendor calls of one request together; setting `egress.call_budget`.
     pub call_budget: Duration,
 }

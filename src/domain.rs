@@ -21,6 +21,7 @@ pub mod plan;
 pub mod provider;
 pub mod revision;
 pub mod secret;
+pub mod secret_use;
 pub mod text;
 pub mod time;
 pub mod token;

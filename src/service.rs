@@ -11,6 +11,7 @@ use crate::store::Engine;
 
 mod admin;
 mod arrival;
+mod audit;
 mod binding;
 mod call;
 mod credential;
@@ -23,9 +24,11 @@ pub mod metadata;
 mod model;
 mod mutation;
 mod not_built;
+mod outcome;
 pub mod peer;
 mod provider;
 mod routing;
+mod secret_use;
 pub mod status;
 
 /// The services of the API, as health checks name them.

@@ -12,6 +12,7 @@ mod entry;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod models;
+mod pending;
 mod profiles;
 mod providers;
 mod publish;
@@ -24,6 +25,7 @@ mod usable;
 
 pub use check::{Check, Differences};
 pub use entry::Entry;
+pub use pending::UsesOf;
 pub use publish::{Pinned, Publisher, SnapshotHandle, publish};
 pub use sealed::Sealed;
 pub use state::{Counts, Snapshot};

@@ -25,6 +25,7 @@ mod postgres;
 mod row;
 mod schema;
 mod secret;
+mod secret_use;
 mod sqlite;
 mod statement;
 mod status;
@@ -37,6 +38,7 @@ pub use lease::{Claim, Lease, ReplicaRow};
 pub use migrations::{MigrationState, MigrationStep};
 pub use notify::{Hint, Notifications};
 pub use row::log::LogRow;
+pub use secret_use::SecretUseField;
 pub use status::StatusTx;
 pub use write::{LogLine, RequestKey, StoredRequest, WriteSet, WriteTx, WriterSession};
 

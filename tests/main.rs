@@ -33,3 +33,4 @@ mod store;
 mod support;
 mod sync;
 mod token;
+mod usage;

@@ -111,12 +111,12 @@ async fn runs_by_itself(engine: Engine) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_enabled_provider_is_synchronised_by_itself_on_sqlite() {
-    runs_by_itself(Engine::Sqlite).await;
+    Box::pin(runs_by_itself(Engine::Sqlite)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_enabled_provider_is_synchronised_by_itself_on_postgres() {
-    runs_by_itself(Engine::Postgres).await;
+    Box::pin(runs_by_itself(Engine::Postgres)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

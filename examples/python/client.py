@@ -1,4 +1,4 @@
-"""A client in Python: the README's path from a provider to picking an endpoint, then it removes what it made.
+"""A client in Python: the README's path from a provider to a target with its secret, then it removes what it made.
 
 The README shows how the stubs are made from proto/ and how this is run.
 """
@@ -15,6 +15,7 @@ from modelward.v1 import credential_pb2, credential_pb2_grpc
 from modelward.v1 import endpoint_pb2, endpoint_pb2_grpc
 from modelward.v1 import model_pb2, model_pb2_grpc
 from modelward.v1 import provider_pb2, provider_pb2_grpc
+from modelward.v1 import routing_pb2, routing_pb2_grpc
 
 
 class Client:
@@ -26,6 +27,7 @@ class Client:
         self.endpoints = endpoint_pb2_grpc.EndpointServiceStub(channel)
         self.credentials = credential_pb2_grpc.CredentialServiceStub(channel)
         self.models = model_pb2_grpc.ModelServiceStub(channel)
+        self.routing = routing_pb2_grpc.RoutingServiceStub(channel)
 
     def call(self, method, request):
         return method(request, metadata=self.metadata, timeout=30)
@@ -70,6 +72,20 @@ class Client:
         request = endpoint_pb2.PickEndpointRequest(provider_id=provider_id)
         print(f"use {self.call(self.endpoints.PickEndpoint, request).endpoint.base_url}")
 
+    def resolve(self):
+        """What to call for something that can call functions, with the key, and what if that fails."""
+        needed = routing_pb2.ModelRequirement(capabilities=[model_pb2.CAPABILITY_FUNCTION_CALLING])
+        answer = self.call(self.routing.ResolveTarget, routing_pb2.ResolveTargetRequest(
+            requirement=needed, include_secret=True, max_fallbacks=2
+        ))
+        target = answer.target
+        print(f"call {target.model.model_id} at {target.endpoint.base_url} with the key of {target.credential_id}")
+        print(f"  {len(target.secret.api_key)} characters of it, and {len(answer.fallbacks)} fallbacks")
+        self.call(self.routing.ReportOutcome, routing_pb2.ReportOutcomeRequest(outcomes=[routing_pb2.Outcome(
+            endpoint_id=target.endpoint.id, credential_id=target.credential_id, model_id=target.model.id,
+            success=True, http_status=200, input_tokens=12, output_tokens=34,
+        )]))
+
     def refused_name(self, provider_id):
         """Every error has a reason that programs can rely on; the message is for people."""
         try:
@@ -111,6 +127,7 @@ def main():
             client.add_credential(provider_id, given.key)
             client.list_models(provider_id)
             client.pick(provider_id)
+            client.resolve()
             client.refused_name(provider_id)
         finally:
             client.remove(provider_id)

@@ -14,7 +14,7 @@ use crate::changes::batch::Planner;
 use crate::changes::cluster;
 use crate::changes::compare::Comparison;
 use crate::changes::writer::WriterTask;
-use crate::changes::{self, Contact, Statuses, Tail};
+use crate::changes::{self, Contact, SecretUses, Statuses, Tail, UsageCounts};
 use crate::config::{DatabaseUrl, Settings};
 use crate::control::{self, Control};
 use crate::domain::{Clock, IdSource, RandomIds, SystemClock, View as _};
@@ -64,16 +64,11 @@ impl Parts {
         let (snapshot, statuses, tail) = follow(&store, &secrets, tasks).await?;
         let contact = tail.contact();
         let comparison = compare(&store, &snapshot, &tail, tasks, metrics);
-        let planner = Planner {
-            secrets: secrets.clone(),
-            limits: settings.limits.domain(),
-            clock: Arc::clone(&clock),
-            ids: Arc::clone(&ids),
-        };
-        let planner = Arc::new(planner);
+        let planner = planner(settings, &secrets, &clock, &ids);
         let (writer, task) =
             WriterTask::build(store.clone(), snapshot.clone(), tail, Arc::clone(&planner), metrics.clone());
         tasks.spawn_vital("writer", task.run(tasks.stopping()));
+        let (usage, secret_uses) = count_uses(&store, &statuses, settings, tasks);
         let control = Control::new(control::Parts {
             writer,
             planner,
@@ -84,6 +79,9 @@ impl Parts {
             client: Arc::new(open_client(settings, &clock)?),
             catalogue: Arc::new(open_catalogue(settings.catalogue.file.as_deref())?),
             router: Arc::new(Router::default()),
+            usage,
+            secret_uses,
+            secret_use_retention: settings.usage.secret_use_retention,
             metrics: metrics.clone(),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
@@ -91,6 +89,7 @@ impl Parts {
             replica_id: facts.replica_id.clone(),
         });
         control.start_upkeep(tasks);
+        control.warn_of_expiry(tasks, settings.usage.expiry_warning);
         let health = check_health(&control, settings, tasks, metrics);
         synchronise(&control, settings, tasks, metrics);
         let authenticator = authenticate(snapshot.clone(), &statuses, clock, tasks);
@@ -164,6 +163,25 @@ fn synchronise(control: &Control, settings: &Settings, tasks: &Tasks, metrics: &
     let config = SyncConfig { enabled: settings.sync.enabled, max_in_flight: settings.sync.max_in_flight };
     let scheduled = ScheduledSync::build(config, control.clone(), metrics.clone());
     tasks.spawn("sync", scheduled.run(tasks.stopping()));
+}
+
+fn planner(settings: &Settings, secrets: &Secrets, clock: &Arc<dyn Clock>, ids: &Arc<dyn IdSource>) -> Arc<Planner> {
+    Arc::new(Planner {
+        secrets: secrets.clone(),
+        limits: settings.limits.domain(),
+        clock: Arc::clone(clock),
+        ids: Arc::clone(ids),
+    })
+}
+
+/// Counts uses, and writes them now and then.
+fn count_uses(store: &Store, statuses: &Statuses, settings: &Settings, tasks: &Tasks) -> (UsageCounts, SecretUses) {
+    let flush = settings.usage.flush_interval;
+    let usage = UsageCounts::new(store.clone(), statuses.board().clone(), flush);
+    tasks.spawn("usage", usage.clone().write(tasks.stopping()));
+    let secret_uses = SecretUses::new(store.clone(), flush, settings.usage.strict_secret_use);
+    tasks.spawn("secret uses", secret_uses.clone().write(tasks.stopping()));
+    (usage, secret_uses)
 }
 
 /// Recognises callers, and writes now and then when their tokens were last used.

@@ -150,6 +150,7 @@ impl Control {
         version: i64,
     ) -> Result<(CredentialSecret, i64)> {
         let before = self.snapshot().load();
+        let call = mutation.call.clone();
         let credential = expect_answer!(
             self.write(mutation, move |view, context| plan::access(id, version, view, context)).await?,
             Credential
@@ -159,6 +160,7 @@ impl Control {
         // A rotation right behind the access may have taken the version away, which the record is of.
         let snapshot = if after.sealed(id, version).is_some() { after } else { before };
         let secret = self.open(&credential, version, &snapshot)?;
+        self.record_secret_uses(&call, std::iter::once((credential.id, version))).await?;
         Ok((secret, version))
     }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::Control;
+use super::secret_use::current;
 use crate::domain::credential::Credential;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::model::{Model, ModelParameters};
 use crate::domain::provider::Provider;
 use crate::domain::secret::CredentialSecret;
-use crate::domain::{EndpointId, Result, Revision, View as _};
+use crate::domain::{CallContext, EndpointId, Result, Revision, View as _};
 use crate::routing::{self, Scene, Selector, Wanted};
 use crate::snapshot::{Board, Entry, Sealed, Snapshot};
 
@@ -54,8 +55,19 @@ impl Control {
     /// What to call now, and what if that fails. Credentials that this process cannot open are passed over.
     ///
     /// # Errors
-    /// As [`routing::resolve`].
-    pub fn resolve_target(&self, request: &TargetRequest) -> Result<Resolution> {
+    /// As [`routing::resolve`]; where secrets are asked for and their record is strict, that it could not be written.
+    pub async fn resolve_target(&self, call: &CallContext, request: &TargetRequest) -> Result<Resolution> {
+        let resolution = self.find_target(request)?;
+        if request.include_secret {
+            let handed_out = resolution.targets.iter().filter(|target| target.secret.is_some());
+            let secrets =
+                handed_out.filter_map(|target| target.credential.as_ref()).map(|credential| current(credential));
+            self.record_secret_uses(call, secrets).await?;
+        }
+        Ok(resolution)
+    }
+
+    fn find_target(&self, request: &TargetRequest) -> Result<Resolution> {
         let (snapshot, board) = (self.snapshot().load(), self.board().load());
         let readable = |sealed: &Sealed| {
             let opens = self.opens(sealed);

@@ -79,6 +79,7 @@ impl Control {
         let now = self.parts.clock.now();
         self.parts.store.forget_requests(now.before(REQUEST_ID_RETENTION)).await?;
         self.parts.store.forget_expired_secrets(now).await?;
+        self.parts.store.forget_secret_uses(now.before(self.parts.secret_use_retention)).await?;
         self.parts.store.sweep_statuses().await?;
         let is_due = || {
             let providers = self.parts.snapshot.load().providers();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::secret_use::current;
 use super::{Control, Mutation};
 use crate::adapter::{self, Authority, KeyVerdict, ModelVerdict, Subject, Target};
 use crate::domain::credential::{Credential, Validation, ValidationCause};
@@ -77,7 +78,7 @@ impl Control {
         deadline: Instant,
         snapshot: &Snapshot,
     ) -> Result<(SyncSummary, String)> {
-        let listing = self.list_models(provider, deadline, snapshot).await?;
+        let listing = self.list_models(&mutation.call, provider, deadline, snapshot).await?;
         let (id, message) = (provider.id, listing.message());
         // The provider may have changed while the vendor was asked: its revision counts when the models are written.
         let plan = self.write(mutation, move |view, context| sync::sync(id, &listing, force, expected, view, context));
@@ -85,11 +86,17 @@ impl Control {
     }
 
     /// The vendor's list, from the first endpoint that gives one.
-    async fn list_models(&self, provider: &Provider, deadline: Instant, snapshot: &Snapshot) -> Result<Listing> {
+    async fn list_models(
+        &self,
+        call: &CallContext,
+        provider: &Provider,
+        deadline: Instant,
+        snapshot: &Snapshot,
+    ) -> Result<Listing> {
         let adapter = adapter::for_kind(provider.kind);
         let mut failed = None;
         for endpoint in routing::order(snapshot, &self.board().load(), provider.id, Prefer::Default)? {
-            let opened = match self.open_for(provider, &endpoint, snapshot) {
+            let opened = match self.open_for(call, provider, &endpoint, snapshot).await {
                 Ok(opened) => opened,
                 Err(error) => {
                     failed.get_or_insert(error);
@@ -152,7 +159,7 @@ impl Control {
         let provider = active(snapshot.live_provider(credential.provider_id)?)?;
         let board = self.board().load();
         let former = board.validation(id).map(|entry| Validation::clone(&***entry)).unwrap_or_default();
-        let verdict = self.ask_about(&provider, &credential, self.deadline(call), &snapshot).await;
+        let verdict = self.ask_about(call, &provider, &credential, &snapshot).await;
         let validation = verdict.over(&former, credential.secret_version, self.parts.clock.now());
         self.parts.statuses.record(vec![StatusValue::Validation(id, validation.clone())]).await;
         Ok((credential, validation))
@@ -160,9 +167,9 @@ impl Control {
 
     async fn ask_about(
         &self,
+        call: &CallContext,
         provider: &Provider,
         credential: &Arc<Credential>,
-        deadline: Instant,
         snapshot: &Snapshot,
     ) -> KeyVerdict {
         if credential.revoke_time.is_some() {
@@ -171,11 +178,11 @@ impl Control {
                 "the credential is revoked: its secret is sent nowhere",
             );
         }
-        let secret = match self.open(credential, credential.secret_version, snapshot) {
+        let secret = match self.open_to_send(call, credential, snapshot).await {
             Ok(secret) => secret,
             Err(error) => return KeyVerdict::undecided(ValidationCause::SecretUnreadable, error.to_string()),
         };
-        self.ask_with(provider, credential, &secret, deadline, snapshot).await
+        self.ask_with(provider, credential, &secret, self.deadline(call), snapshot).await
     }
 
     /// Asks the vendor about `secret`, which may not be stored yet, as if it were the credential's.
@@ -213,7 +220,7 @@ impl Control {
         let provider = active(snapshot.live_provider(model.provider_id)?)?;
         let board = self.board().load();
         let former = board.availability(id).map(|entry| Availability::clone(&***entry)).unwrap_or_default();
-        let verdict = self.try_model(&provider, &model, self.deadline(call), &snapshot).await;
+        let verdict = self.try_model(call, &provider, &model, &snapshot).await;
         let availability = verdict.over(&former, self.parts.clock.now());
         self.parts.statuses.record(vec![StatusValue::Availability(id, availability.clone())]).await;
         Ok((model, availability))
@@ -221,11 +228,12 @@ impl Control {
 
     async fn try_model(
         &self,
+        call: &CallContext,
         provider: &Provider,
         model: &Model,
-        deadline: Instant,
         snapshot: &Snapshot,
     ) -> ModelVerdict {
+        let deadline = self.deadline(call);
         let adapter = adapter::for_kind(provider.kind);
         let subject = Subject { model_id: &model.model_id, model_type: model.model_type };
         let mut last = ModelVerdict::undecided(AvailabilityCause::NoEndpoint, "the provider has no active endpoint");
@@ -233,7 +241,7 @@ impl Control {
             return last;
         };
         for endpoint in route {
-            let opened = match self.open_for(provider, &endpoint, snapshot) {
+            let opened = match self.open_for(call, provider, &endpoint, snapshot).await {
                 Ok(opened) => opened,
                 Err(Error::HostNotAllowed { host, .. }) => {
                     let message = format!("no credential may be sent to {host}");
@@ -253,7 +261,13 @@ impl Control {
     }
 
     /// A credential that may be used at this endpoint, opened; none where the kind works without.
-    fn open_for(&self, provider: &Provider, endpoint: &Endpoint, snapshot: &Snapshot) -> Result<Option<Opened>> {
+    async fn open_for(
+        &self,
+        call: &CallContext,
+        provider: &Provider,
+        endpoint: &Endpoint,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Opened>> {
         let host = endpoint.base_url.host();
         let board = self.board().load();
         let opens = |sealed: &Sealed| self.opens(sealed);
@@ -261,7 +275,7 @@ impl Control {
         match found {
             Ok(None) => Ok(None),
             Ok(Some(credential)) => {
-                let secret = self.open(&credential, credential.secret_version, snapshot)?;
+                let secret = self.open_to_send(call, &credential, snapshot).await?;
                 Ok(Some(Opened { credential, secret }))
             }
             Err(Missing::HostNotAllowed { host, credential_id }) => {
@@ -275,6 +289,18 @@ impl Control {
                 message: "the provider has no usable credential; create one, or enable one".into(),
             }),
         }
+    }
+
+    /// Opens the current secret to send it to a vendor, which is recorded.
+    async fn open_to_send(
+        &self,
+        call: &CallContext,
+        credential: &Credential,
+        snapshot: &Snapshot,
+    ) -> Result<CredentialSecret> {
+        let secret = self.open(credential, credential.secret_version, snapshot)?;
+        self.record_secret_uses(call, std::iter::once(current(credential))).await?;
+        Ok(secret)
     }
 
     /// Opens a version of a credential's secret.

@@ -60,6 +60,7 @@ listing!(
     ListModelsByCapabilityRequest,
     ListBindingsRequest,
     ListTokensRequest,
+    ListSecretUseRequest,
 );
 
 /// What a list was asked for, besides its filters.

@@ -6,7 +6,6 @@ use tonic::{Request, Response, Status, async_trait};
 use super::Services;
 use super::call::serve;
 use crate::domain::{Error, Result};
-use crate::proto::server::audit_service_server::AuditService;
 use crate::proto::server::watch_service_server::WatchService;
 use crate::proto::v1;
 
@@ -26,11 +25,4 @@ not_built!(WatchService [WatchStream = Empty<Result<v1::WatchResponse, Status>>]
     fn watch(WatchRequest) -> Self::WatchStream;
     fn ack(AckRequest) -> v1::AckResponse;
     fn list_watchers(ListWatchersRequest) -> v1::ListWatchersResponse;
-});
-
-not_built!(AuditService {
-    fn list_changes(ListChangesRequest) -> v1::ListChangesResponse;
-    fn get_resource_at(GetResourceAtRequest) -> v1::GetResourceAtResponse;
-    fn rollback_resource(RollbackResourceRequest) -> v1::RollbackResourceResponse;
-    fn list_secret_use(ListSecretUseRequest) -> v1::ListSecretUseResponse;
 });

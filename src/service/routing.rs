@@ -4,14 +4,15 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::Services;
 use super::call::serve;
-use super::{endpoint, model};
+use super::{endpoint, model, outcome};
+use crate::control::secret_use::FetchedSecret;
 use crate::control::target::{Resolution, Target, TargetRequest};
 use crate::domain::binding::{CONSUMER, DEFAULT_PURPOSE, PURPOSE};
 use crate::domain::model::parameters::check_parameters;
 use crate::domain::model::requirement::Requirement;
 use crate::domain::model::{self as models, ModelType};
 use crate::domain::text::Text;
-use crate::domain::{Error, Result, Role, Violations, provider};
+use crate::domain::{CredentialId, Result, Role, Violations, provider};
 use crate::proto::server::routing_service_server::RoutingService;
 use crate::proto::v1;
 use crate::proto::v1::resolve_target_request::Selector as Message;
@@ -24,6 +25,7 @@ use crate::wire::target::{RawResolution, RawTarget};
 /// "provider-name/vendor-id".
 const MODEL: Text = Text::required(provider::NAME.max + 1 + models::VENDOR_ID.max);
 const MAX_FALLBACKS: i32 = 5;
+const MAX_FETCHED: usize = 1000;
 
 /// Reads the selector; none: the default model of the type CHAT.
 fn selector(message: Option<Message>, violations: &mut Violations) -> Selector {
@@ -94,6 +96,28 @@ fn write(target: &Target, board: &Board) -> RawTarget {
     }
 }
 
+fn fetched_ids(ids: &[String]) -> Result<Vec<CredentialId>> {
+    let mut violations = Violations::default();
+    if !(1..=MAX_FETCHED).contains(&ids.len()) {
+        violations.add("credential_ids", format!("must be 1 to {MAX_FETCHED}, found {}", ids.len()));
+    }
+    let field = |place| format!("credential_ids[{place}]");
+    let read = |(place, id): (usize, &String)| wire::id::parse(&field(place), id, &mut violations);
+    let ids = ids.iter().take(MAX_FETCHED).enumerate().map(read).collect();
+    violations.into_result()?;
+    Ok(ids)
+}
+
+fn write_secret(fetched: &FetchedSecret) -> v1::FetchedSecret {
+    let credential = &fetched.credential;
+    v1::FetchedSecret {
+        credential_id: credential.id.to_string(),
+        secret_version: credential.secret_version,
+        secret: Some(wire::credential::secret(&fetched.secret)),
+        allowed_hosts: credential.allowed_hosts.hosts.iter().map(ToString::to_string).collect(),
+    }
+}
+
 #[async_trait]
 impl RoutingService for Services {
     async fn resolve_target(
@@ -104,7 +128,8 @@ impl RoutingService for Services {
             if message.include_secret {
                 call.caller.require(Role::Consumer)?;
             }
-            let Resolution { targets, revision, board } = self.control.resolve_target(&target_request(message)?)?;
+            let Resolution { targets, revision, board } =
+                self.control.resolve_target(&call, &target_request(message)?).await?;
             let mut targets = targets.iter().map(|target| write(target, &board));
             Ok(RawResolution { target: targets.next(), fallbacks: targets.collect(), revision: revision.0 })
         })
@@ -115,13 +140,27 @@ impl RoutingService for Services {
         &self,
         request: Request<v1::FetchSecretsRequest>,
     ) -> Result<Response<v1::FetchSecretsResponse>, Status> {
-        serve(request, async |call, _| Err(Error::NotImplemented { rpc: call.rpc })).await
+        serve(request, async |call, message: v1::FetchSecretsRequest| {
+            let ids = fetched_ids(&message.credential_ids)?;
+            let secrets = self.control.fetch_secrets(&call, &ids).await?;
+            Ok(v1::FetchSecretsResponse { secrets: secrets.iter().map(write_secret).collect() })
+        })
+        .await
     }
 
     async fn report_outcome(
         &self,
         request: Request<v1::ReportOutcomeRequest>,
     ) -> Result<Response<v1::ReportOutcomeResponse>, Status> {
-        serve(request, async |call, _| Err(Error::NotImplemented { rpc: call.rpc })).await
+        serve(request, async |_, message: v1::ReportOutcomeRequest| {
+            let mut violations = Violations::default();
+            let outcomes = outcome::read_all(message.outcomes, &mut violations);
+            violations.into_result()?;
+            for endpoint in self.control.report_outcomes(&outcomes) {
+                self.health.report_failure(endpoint);
+            }
+            Ok(v1::ReportOutcomeResponse {})
+        })
+        .await
     }
 }

@@ -142,6 +142,11 @@ impl Snapshot {
         self.model_index.best(requirement)
     }
 
+    /// The credentials of live providers.
+    pub fn live_credentials(&self) -> impl Iterator<Item = &Arc<Entry<Credential>>> {
+        self.credentials.live().values()
+    }
+
     /// All tokens in order of id.
     pub fn token_entries(&self) -> impl Iterator<Item = &Arc<Entry<Token>>> {
         self.tokens.values()

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use imbl::HashMap;
 
 use super::entry::Entry;
+use super::pending::{Pending, UsesOf};
 use super::state::Snapshot;
 use crate::domain::credential::{Credential, Validation};
 use crate::domain::endpoint::Endpoint;
@@ -41,14 +42,18 @@ pub struct Board {
     model_usage: Values<Model, ModelUsage>,
     sync: Values<Provider, SyncStatus>,
     token_use: Values<Token, Timestamp>,
+    /// What this process has counted and the store does not have yet.
+    credential_uses: Pending<Credential, CredentialUsage>,
+    model_uses: Pending<Model, ModelUsage>,
 }
 
 type Values<R, T> = HashMap<Id<R>, Stamped<T>>;
 
+/// A stored value, and where it stands in the order of status.
 #[derive(Debug)]
-struct Stamped<T> {
-    at: StatusRevision,
-    entry: Arc<Entry<T>>,
+pub(super) struct Stamped<T> {
+    pub at: StatusRevision,
+    pub entry: Arc<Entry<T>>,
 }
 
 impl<T> Clone for Stamped<T> {
@@ -84,11 +89,59 @@ impl StatusBoard {
         self.change(|board| board.take(batch));
     }
 
-    /// Begins again with all status that the store has: at start, after a reload, or when its counter went back.
+    /// Begins again with all status that the store has: at start, after a reload, or when its counter went back. What
+    /// this process has counted is still to be written.
     pub fn reset(&self, all: &StatusBatch) {
-        let mut board = Board { seen: all.revision, ..Board::default() };
-        board.take(all);
-        self.current.store(Arc::new(board));
+        self.current.rcu(|board| {
+            let (credential_uses, model_uses) = (board.credential_uses.clone(), board.model_uses.clone());
+            let mut next = Board { seen: all.revision, credential_uses, model_uses, ..Board::default() };
+            next.take(all);
+            next.refresh();
+            next
+        });
+    }
+
+    /// Counts uses: they show here at once, and wait to be written.
+    pub fn count(&self, credentials: &UsesOf<Credential>, models: &UsesOf<Model>) {
+        self.change(|board| {
+            for (id, uses) in credentials {
+                board.credential_uses.add(*id, uses, board.credential_usage.get(id));
+            }
+            for (id, uses) in models {
+                board.model_uses.add(*id, uses, board.model_usage.get(id));
+            }
+        });
+    }
+
+    /// Whether uses wait to be written.
+    #[must_use]
+    pub fn has_uses(&self) -> bool {
+        let board = self.current.load();
+        !board.credential_uses.is_empty() || !board.model_uses.is_empty()
+    }
+
+    /// Sends uses on their way, of at most `most` resources of each kind, in a batch with this revision: they go on to
+    /// show. One batch at a time; [`landed`](Self::landed) ends it.
+    pub fn depart(&self, revision: StatusRevision, most: usize) -> (UsesOf<Credential>, UsesOf<Model>) {
+        let mut departed = (UsesOf::new(), UsesOf::new());
+        self.current.rcu(|board| {
+            let mut next = Board::clone(board);
+            departed = (next.credential_uses.depart(revision, most), next.model_uses.depart(revision, most));
+            next
+        });
+        departed
+    }
+
+    /// Ends a batch of uses: with the values that were written, or without any; then the uses wait again.
+    pub fn landed(&self, credentials: &UsesOf<Credential>, models: &UsesOf<Model>, written: Option<&StatusBatch>) {
+        self.change(|board| {
+            board.credential_uses.land(credentials.keys().copied(), written.is_some());
+            board.model_uses.land(models.keys().copied(), written.is_some());
+            if let Some(written) = written {
+                board.take(written);
+            }
+            board.refresh();
+        });
     }
 
     /// Shows a health that could not be stored, on this process alone, until the store tells another one.
@@ -115,6 +168,8 @@ impl StatusBoard {
             retain(&mut board.model_usage, before, |id| snapshot.model_entry(id).is_some());
             retain(&mut board.sync, before, |id| snapshot.provider_entry(id).is_some());
             retain(&mut board.token_use, before, |id| snapshot.token_entry(id).is_some());
+            board.credential_uses.retain(|id| snapshot.credential_entry(id).is_some());
+            board.model_uses.retain(|id| snapshot.model_entry(id).is_some());
         });
     }
 
@@ -152,7 +207,7 @@ impl Board {
 
     #[must_use]
     pub fn credential_usage(&self, id: CredentialId) -> Option<&Arc<Entry<CredentialUsage>>> {
-        get(&self.credential_usage, id)
+        self.credential_uses.shown(id).or_else(|| get(&self.credential_usage, id))
     }
 
     /// Whether the quota of a credential is used up.
@@ -169,7 +224,7 @@ impl Board {
 
     #[must_use]
     pub fn model_usage(&self, id: ModelId) -> Option<&Arc<Entry<ModelUsage>>> {
-        get(&self.model_usage, id)
+        self.model_uses.shown(id).or_else(|| get(&self.model_usage, id))
     }
 
     #[must_use]
@@ -189,6 +244,16 @@ impl Board {
         }
     }
 
+    /// Puts what is shown of all resources with waiting uses together again.
+    fn refresh(&mut self) {
+        for id in self.credential_uses.ids() {
+            self.credential_uses.refresh(id, self.credential_usage.get(&id));
+        }
+        for id in self.model_uses.ids() {
+            self.model_uses.refresh(id, self.model_usage.get(&id));
+        }
+    }
+
     fn put(&mut self, value: StatusValue, at: StatusRevision) {
         match value {
             StatusValue::Health(id, health) => {
@@ -197,9 +262,15 @@ impl Board {
                 }
             }
             StatusValue::Validation(id, validation) => drop(put(&mut self.validation, id, validation, at)),
-            StatusValue::CredentialUsage(id, usage) => drop(put(&mut self.credential_usage, id, usage, at)),
+            StatusValue::CredentialUsage(id, usage) => {
+                put(&mut self.credential_usage, id, usage, at);
+                self.credential_uses.refresh(id, self.credential_usage.get(&id));
+            }
             StatusValue::Availability(id, availability) => drop(put(&mut self.availability, id, availability, at)),
-            StatusValue::ModelUsage(id, usage) => drop(put(&mut self.model_usage, id, usage, at)),
+            StatusValue::ModelUsage(id, usage) => {
+                put(&mut self.model_usage, id, usage, at);
+                self.model_uses.refresh(id, self.model_usage.get(&id));
+            }
             StatusValue::Sync(id, sync) => drop(put(&mut self.sync, id, sync, at)),
             StatusValue::TokenUse(id, time) => drop(put(&mut self.token_use, id, time, at)),
             // Sealed secrets are the snapshot's.
@@ -228,6 +299,7 @@ fn retain<R, T>(values: &mut Values<R, T>, before: StatusRevision, known: impl F
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::usage::{DailyUses, Uses};
     use crate::snapshot::fixtures::{self, at, id};
 
     fn health(status: HealthStatus) -> EndpointHealth {
@@ -274,6 +346,50 @@ mod tests {
         assert_eq!(board.load().health_status(id(2)), HealthStatus::Unhealthy);
         board.clear_local();
         assert_eq!(board.load().health_status(id(2)), HealthStatus::Healthy);
+    }
+
+    fn uses(requests: i64) -> UsesOf<Credential> {
+        let mut daily = DailyUses::default();
+        daily.add(at(1), &Uses { requests, ..Uses::default() });
+        [(id(1), daily)].into()
+    }
+
+    fn stored(revision: i64, total_requests: i64) -> StatusBatch {
+        let usage = CredentialUsage { total_requests, ..CredentialUsage::default() };
+        StatusBatch { revision: StatusRevision(revision), values: vec![StatusValue::CredentialUsage(id(1), usage)] }
+    }
+
+    fn requests(board: &StatusBoard) -> i64 {
+        board.load().credential_usage(id(1)).map_or(0, |usage| usage.total_requests)
+    }
+
+    #[test]
+    fn uses_show_at_once_and_count_once_however_a_batch_ends() {
+        let (board, none) = (StatusBoard::default(), UsesOf::new());
+        board.apply(&stored(1, 10));
+        board.count(&uses(3), &none);
+        assert_eq!(requests(&board), 13);
+        board.apply(&stored(2, 20));
+        assert_eq!(requests(&board), 23, "another replica has written");
+        let (departed, _) = board.depart(StatusRevision(3), 10);
+        board.count(&uses(1), &none);
+        assert_eq!(requests(&board), 24);
+        board.landed(&departed, &none, None);
+        assert_eq!((requests(&board), board.has_uses()), (24, true), "it came back");
+        let (departed, _) = board.depart(StatusRevision(4), 10);
+        assert_eq!(departed, uses(4));
+        // The batch is read from the store before its writer learns that it is committed.
+        board.apply(&stored(4, 24));
+        assert_eq!(requests(&board), 24);
+        board.count(&uses(2), &none);
+        assert_eq!(requests(&board), 26);
+        board.landed(&departed, &none, Some(&stored(4, 24)));
+        assert_eq!((requests(&board), board.has_uses()), (26, true));
+        board.reset(&stored(9, 100));
+        assert_eq!(requests(&board), 102, "what waits is not forgotten with the rest");
+        let (departed, _) = board.depart(StatusRevision(10), 10);
+        board.landed(&departed, &none, Some(&stored(10, 102)));
+        assert_eq!((requests(&board), board.has_uses()), (102, false));
     }
 
     #[test]

@@ -130,8 +130,11 @@ pub(super) enum Part {
 /// A statement put together from pieces.
 struct Parts(Vec<Part>);
 
-impl Parts {
-    fn walk<'b, DB>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()>
+/// More pieces than statements have that come again and again: not worth a place among the prepared ones.
+const MAX_CACHED_PARTS: usize = 200;
+
+impl Part {
+    pub(super) fn walk_all<'b, DB>(parts: &'b [Self], mut out: AstPass<'_, 'b, DB>) -> QueryResult<()>
     where
         DB: Backend + HasSqlType<Id> + HasSqlType<Ts>,
         DbId: ToSql<Id, DB>,
@@ -140,7 +143,10 @@ impl Parts {
         String: ToSql<Text, DB>,
         Vec<u8>: ToSql<Binary, DB>,
     {
-        for part in &self.0 {
+        if parts.len() > MAX_CACHED_PARTS {
+            out.unsafe_to_cache_prepared();
+        }
+        for part in parts {
             match part {
                 Part::Sql(sql) => out.push_sql(sql),
                 Part::Id(id) => out.push_bind_param::<Id, _>(id)?,
@@ -156,13 +162,13 @@ impl Parts {
 
 impl QueryFragment<Pg> for Parts {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        self.walk(out)
+        Part::walk_all(&self.0, out)
     }
 }
 
 impl QueryFragment<Sqlite> for Parts {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        self.walk(out)
+        Part::walk_all(&self.0, out)
     }
 }
 

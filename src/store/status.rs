@@ -23,9 +23,10 @@ use super::schema::{
 };
 use super::statement::{Existing, Part, Statement, insert, run};
 use super::value::DbId;
-use crate::domain::EndpointId;
 use crate::domain::health::EndpointHealth;
 use crate::domain::image::{StatusBatch, StatusRevision, StatusValue};
+use crate::domain::usage::{CredentialUsage, ModelUsage};
+use crate::domain::{CredentialId, EndpointId, ModelId};
 
 impl Store {
     /// All status values.
@@ -127,6 +128,26 @@ impl StatusTx {
         self.transaction.note(healths)
     }
 
+    /// The stored usage of credentials, to add to. Takes the batch's revision first, so nobody adds to it meanwhile.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn credential_usages(&mut self, ids: &[CredentialId]) -> Result<HashMap<CredentialId, CredentialUsage>> {
+        self.revision().await?;
+        let usages = credential_usages(self.transaction.conn()?, ids).await;
+        self.transaction.note(usages)
+    }
+
+    /// The same of models.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn model_usages(&mut self, ids: &[ModelId]) -> Result<HashMap<ModelId, ModelUsage>> {
+        self.revision().await?;
+        let usages = model_usages(self.transaction.conn()?, ids).await;
+        self.transaction.note(usages)
+    }
+
     /// Writes latest values; of several for the same resource the last one counts. A re-wrapped secret is written only
     /// if its version still exists with the same ciphertext.
     ///
@@ -177,6 +198,21 @@ async fn healths(conn: Conn<'_>, ids: &[EndpointId]) -> Result<HashMap<EndpointI
     let query = endpoint_status::table.filter(endpoint_status::endpoint_id.eq_any(ids));
     let rows: Vec<HealthRow> = on_conn!(conn, |c| query.select(HealthRow::as_select()).load(c).await)?;
     rows.into_iter().map(HealthRow::read).collect()
+}
+
+async fn credential_usages(conn: Conn<'_>, ids: &[CredentialId]) -> Result<HashMap<CredentialId, CredentialUsage>> {
+    let ids: Vec<DbId> = ids.iter().map(|id| (*id).into()).collect();
+    let query = credential_status::table.filter(credential_status::credential_id.eq_any(ids));
+    let rows: Vec<CredentialUsageRow> =
+        on_conn!(conn, |c| query.select(CredentialUsageRow::as_select()).load(c).await)?;
+    rows.into_iter().filter_map(|row| row.usage().transpose()).collect()
+}
+
+async fn model_usages(conn: Conn<'_>, ids: &[ModelId]) -> Result<HashMap<ModelId, ModelUsage>> {
+    let ids: Vec<DbId> = ids.iter().map(|id| (*id).into()).collect();
+    let query = model_status::table.filter(model_status::model_id.eq_any(ids));
+    let rows: Vec<ModelUsageRow> = on_conn!(conn, |c| query.select(ModelUsageRow::as_select()).load(c).await)?;
+    rows.into_iter().filter_map(|row| row.usage().transpose()).collect()
 }
 
 /// Reads the rows of a status table that were written after a revision.

@@ -64,6 +64,8 @@ pub struct Metrics {
     pub sync_leader: Gauge,
     /// Stored secrets that no master key of this process opens.
     pub undecryptable_secrets: Gauge,
+    /// Active credentials that expire within the time of the setting `usage.expiry_warning`.
+    pub credentials_expiring: Gauge,
     /// Credentials that routing passed over because no master key of this process opens them.
     pub unreadable_passed_over: Counter,
     /// Panics: bugs.
@@ -111,6 +113,7 @@ impl Metrics {
             sync_leader: add.gauge("sync_leader", "Whether scheduled synchronisation runs here"),
             scheduled_syncs: add.family("scheduled_syncs", "Scheduled synchronisations of models by result"),
             undecryptable_secrets: add.gauge("undecryptable_secrets", "Stored secrets that no key here opens"),
+            credentials_expiring: add.gauge("credentials_expiring", "Active credentials that expire soon"),
             unreadable_passed_over: add.counter(
                 "unreadable_passed_over",
                 "Credentials that routing passed over because no key here opens them",

@@ -9,6 +9,7 @@ use modelward::config::{self, DatabaseUrl, Settings};
 use modelward::domain::secret::SecretText;
 use modelward::proto::v1;
 use modelward::proto::v1::admin_service_client::AdminServiceClient;
+use modelward::proto::v1::audit_service_client::AuditServiceClient;
 use modelward::proto::v1::binding_service_client::BindingServiceClient;
 use modelward::proto::v1::credential_service_client::CredentialServiceClient;
 use modelward::proto::v1::endpoint_service_client::EndpointServiceClient;
@@ -203,6 +204,7 @@ pub fn settings(directory: &Path) -> Settings {
     settings.server.ops_listen = Some("127.0.0.1:0".parse().unwrap());
     settings.health.enabled = false;
     settings.sync.enabled = false;
+    settings.usage.flush_interval = std::time::Duration::from_millis(200);
     settings.egress.allow_private = true;
     settings
 }
@@ -261,6 +263,10 @@ impl Caller {
 
     pub fn bindings(&self) -> BindingServiceClient<Authorized> {
         BindingServiceClient::new(self.authorized())
+    }
+
+    pub fn audit(&self) -> AuditServiceClient<Authorized> {
+        AuditServiceClient::new(self.authorized())
     }
 
     pub fn routing(&self) -> RoutingServiceClient<Authorized> {

@@ -8,10 +8,10 @@ use crate::domain::model::requirement::Requirement;
 use crate::domain::model::{Capability, ModelStatus, ModelType};
 use crate::domain::provider::{Provider, ProviderKind};
 use crate::domain::time::Timestamp;
-use crate::domain::usage::CredentialUsage;
+use crate::domain::usage::{CredentialUsage, DailyUses, Uses};
 use crate::routing::Router;
 use crate::snapshot::fixtures::{self, at, id};
-use crate::snapshot::{Sealed, Snapshot, StatusBoard};
+use crate::snapshot::{Sealed, Snapshot, StatusBoard, UsesOf};
 
 mod choice;
 
@@ -23,6 +23,7 @@ struct World {
     board: StatusBoard,
     router: Router,
     exclude: Vec<EndpointId>,
+    now: Timestamp,
 }
 
 /// (model, endpoint, credential), 0 for none.
@@ -31,7 +32,7 @@ type Found = (u128, u128, u128);
 impl World {
     fn new() -> Self {
         let (image, board) = (fixtures::image(), StatusBoard::default());
-        Self { image, board, router: Router::default(), exclude: Vec::new() }
+        Self { image, board, router: Router::default(), exclude: Vec::new(), now: NOW }
     }
 
     /// Provider `number` with the model, the endpoint and the credential of the same number.
@@ -72,7 +73,7 @@ impl World {
             snapshot: &snapshot,
             board: &self.board.load(),
             router: &self.router,
-            now: NOW,
+            now: self.now,
             exclude: &self.exclude,
             readable: &|sealed: &Sealed| sealed.master_key_id == "k1",
         };
@@ -195,7 +196,7 @@ fn what_is_in_the_way_is_told() {
         (
             "NO_ENDPOINT",
             Box::new(|world: &mut World| {
-                world.image.endpoints = vec![Arc::new(Endpoint { is_active: false, ..fixtures::endpoint(1, 1) })];
+                world.image.endpoints[0] = Arc::new(Endpoint { is_active: false, ..fixtures::endpoint(1, 1) });
             }),
         ),
         ("NO_HEALTHY_ENDPOINT", Box::new(|world: &mut World| world.health(1, HealthStatus::Unhealthy))),
@@ -318,4 +319,31 @@ fn credentials_take_turns_by_their_last_use() {
     world.used(3, 1, 2);
     let served: Vec<_> = (0..6).map(|_| world.ask(&by_id(1), 0).unwrap()[0].2).collect();
     assert_eq!(served, [2, 3, 1, 2, 3, 1]);
+}
+
+#[test]
+fn a_quota_lets_its_credential_serve_again_when_the_next_period_begins() {
+    const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+    let mut world = World::new();
+    world.account(1);
+    let quota = Some(Quota { limit: 2, unit: QuotaUnit::Requests, period: QuotaPeriod::Day });
+    world.image.credentials[0] = Arc::new(Credential { quota, ..fixtures::credential(1, 1) });
+    let used = |world: &World, time: i64| {
+        let mut uses = DailyUses::default();
+        uses.add(at(time), &Uses { requests: 1, last_use_time: Some(at(time)), ..Uses::default() });
+        world.board.count(&[(id(1), uses)].into(), &UsesOf::new());
+    };
+    world.now = at(10 * DAY + 1);
+    used(&world, 10 * DAY);
+    assert_eq!(world.ask(&by_id(1), 0).unwrap(), [(1, 1, 1)]);
+    used(&world, 10 * DAY + 1);
+    assert_eq!(world.reason(&by_id(1)), "QUOTA_EXHAUSTED");
+    world.now = at(11 * DAY - 1);
+    assert_eq!(world.reason(&by_id(1)), "QUOTA_EXHAUSTED");
+    world.now = at(11 * DAY);
+    assert_eq!(world.ask(&by_id(1), 0).unwrap(), [(1, 1, 1)], "by the clock alone");
+    used(&world, 11 * DAY);
+    assert_eq!(world.ask(&by_id(1), 0).unwrap(), [(1, 1, 1)]);
+    used(&world, 11 * DAY);
+    assert_eq!(world.reason(&by_id(1)), "QUOTA_EXHAUSTED");
 }

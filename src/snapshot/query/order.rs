@@ -13,6 +13,7 @@ use crate::domain::endpoint::Endpoint;
 use crate::domain::error::Violations;
 use crate::domain::model::{Capability, Model};
 use crate::domain::provider::Provider;
+use crate::domain::secret_use::SecretUse;
 use crate::domain::token::Token;
 use crate::snapshot::models::input_price;
 
@@ -132,6 +133,24 @@ listed!(Model, OF_MODELS, r, name: r.name, created: r.meta.create_time, updated:
     }
 );
 
+/// In the database: its id is the credential's alone, so other fields follow it.
+impl Listed for SecretUse {
+    const SORTABLE: &'static [(&'static str, SortField)] =
+        &[("name", SortField::Name), ("update_time", SortField::UpdateTime)];
+
+    fn uuid(&self) -> Uuid {
+        self.key.credential_id.uuid()
+    }
+
+    fn key(&self, field: SortField) -> KeyRef<'_> {
+        match field {
+            SortField::Name => KeyRef::Text(&self.key.identity),
+            SortField::UpdateTime => KeyRef::Int(self.uses.last_use_time.micros()),
+            _ => KeyRef::None,
+        }
+    }
+}
+
 /// How a list is ordered; the default is by id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Order(Vec<(SortField, Direction)>);
@@ -175,6 +194,11 @@ impl Order {
     #[must_use]
     pub const fn is_by_id(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The fields, each with whether its largest value comes first.
+    pub fn fields(&self) -> impl Iterator<Item = (SortField, bool)> {
+        self.0.iter().map(|(field, direction)| (*field, *direction == Direction::Descending))
     }
 
     /// The place of an item.

@@ -138,6 +138,12 @@ impl CredentialUsageRow {
         }
     }
 
+    /// The usage, if any was written.
+    pub(in crate::store) fn usage(self) -> Result<Option<(CredentialId, CredentialUsage)>> {
+        let (id, place) = (self.credential_id, Place::of("credential_status", self.credential_id));
+        Ok(self.read(&place)?.map(|usage| (id.into(), usage)))
+    }
+
     fn read(self, place: &Place<DbId>) -> Result<Option<CredentialUsage>> {
         let Some(total_requests) = self.usage_total_requests else { return Ok(None) };
         Ok(Some(CredentialUsage {
@@ -221,6 +227,12 @@ impl ModelUsageRow {
             usage_last_use_time: instant(usage.last_use_time),
             status_revision: revision.0,
         }
+    }
+
+    /// The usage, if any was written.
+    pub(in crate::store) fn usage(self) -> Result<Option<(ModelId, ModelUsage)>> {
+        let (id, place) = (self.model_id, Place::of("model_status", self.model_id));
+        Ok(self.read(&place)?.map(|usage| (id.into(), usage)))
     }
 
     fn read(self, place: &Place<DbId>) -> Result<Option<ModelUsage>> {

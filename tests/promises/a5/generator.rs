@@ -29,8 +29,14 @@ pub struct Generator<'a> {
 }
 
 /// RPCs that ask a vendor or the database every time: of these few get that far.
-const SLOW: &[&str] =
-    &["/SyncModels", "/ValidateCredential", "/TestModel", "/CheckEndpointHealth", "/AccessCredential"];
+const SLOW: &[&str] = &[
+    "/SyncModels",
+    "/ValidateCredential",
+    "/TestModel",
+    "/CheckEndpointHealth",
+    "/AccessCredential",
+    "/ListSecretUse",
+];
 
 impl<'a> Generator<'a> {
     /// `rehearse` of 100 changes are not made.

@@ -10,7 +10,7 @@ use super::Run;
 use super::canary::Canary;
 use super::evidence::Evidence;
 use crate::support::dynamic;
-use crate::support::resources::{credential, endpoint, mask, provider, seconds};
+use crate::support::resources::{credential, endpoint, mask, model, provider, seconds};
 use crate::support::server::Caller;
 use crate::support::vendor::Mode;
 use crate::support::{Refusal, eventually};
@@ -150,6 +150,7 @@ impl<'a> Ways<'a> {
         let answer = self.admin.credentials().access_credential(access).await.unwrap();
         self.evidence.metadata(answer.metadata());
         self.evidence.add("a printed answer", format!("{:?}", answer.get_ref()));
+        self.every_target().await;
         // Who has a name that is a secret has told it himself: it shows that the log and the log of changes are read.
         let token = v1::CreateTokenRequest {
             name: Some(self.planted.clone()),
@@ -164,6 +165,39 @@ impl<'a> Ways<'a> {
         self.evidence.told(again);
         let other = Caller::new(self.admin.channel(), Some(answer.secret));
         other.add_provider("made by another", ProviderKind::Ollama).await;
+    }
+
+    /// What to call: secrets come along where they are asked for, and nowhere else.
+    async fn every_target(&mut self) {
+        let model = self.admin.add_model(model(&self.provider, &format!("m{}", fastrand::u64(..)))).await;
+        let selector = Some(v1::resolve_target_request::Selector::ModelId(model.id.clone()));
+        let wanted = v1::ResolveTargetRequest { selector, max_fallbacks: Some(5), ..Default::default() };
+        let answer = self.admin.routing().resolve_target(wanted.clone()).await;
+        self.evidence.told(answer);
+        let with_secret = v1::ResolveTargetRequest { include_secret: true, ..wanted };
+        let answer = self.admin.routing().resolve_target(with_secret).await.unwrap();
+        assert!(answer.get_ref().target.as_ref().unwrap().secret.is_some());
+        self.evidence.metadata(answer.metadata());
+        self.evidence.add("a printed answer", format!("{:?}", answer.get_ref()));
+        let fetch = v1::FetchSecretsRequest { credential_ids: vec![self.credential.clone()] };
+        let answer = self.admin.routing().fetch_secrets(fetch).await.unwrap();
+        assert_eq!(answer.get_ref().secrets.len(), 1);
+        self.evidence.metadata(answer.metadata());
+        self.evidence.add("a printed answer", format!("{:?}", answer.get_ref()));
+        let answer = self.admin.audit().list_secret_use(v1::ListSecretUseRequest::default()).await;
+        assert!(!answer.as_ref().unwrap().get_ref().secret_uses.is_empty());
+        self.evidence.told(answer);
+        // What does not belong where it is: an id that is a secret.
+        let outcomes =
+            vec![v1::Outcome { credential_id: self.canary("an outcome"), success: Some(false), ..Default::default() }];
+        let answer = self.admin.routing().report_outcome(v1::ReportOutcomeRequest { outcomes }).await;
+        self.evidence.told(answer);
+        let target = v1::ResolveTargetRequest {
+            selector: Some(v1::resolve_target_request::Selector::ModelId(self.canary("a selector"))),
+            ..Default::default()
+        };
+        let answer = self.admin.routing().resolve_target(target).await;
+        self.evidence.told(answer);
     }
 
     /// Refused for every reason there is.
