@@ -9,13 +9,15 @@ mod probes;
 mod reads;
 mod sizes;
 mod sync;
+mod targets;
 mod visibility;
 mod writes;
 
 type Case = fn() -> anyhow::Result<()>;
 
-const CASES: [(&str, Case); 9] = [
+const CASES: [(&str, Case); 10] = [
     ("reads", reads::run),
+    ("targets", targets::run),
     ("pages", pages::run),
     ("writes", writes::run),
     ("visibility", visibility::run),

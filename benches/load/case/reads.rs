@@ -25,6 +25,12 @@ pub fn run() -> anyhow::Result<()> {
     bench.case("GetModel", "ModelService/GetModel", &get)?;
     let pick = v1::PickEndpointRequest { provider_id: id(Kind::Provider, 0), ..Default::default() };
     bench.case("PickEndpoint", "EndpointService/PickEndpoint", &[pick])?;
+    for include_secret in [false, true] {
+        let selector = Some(v1::resolve_target_request::Selector::ModelId(template.model.clone()));
+        let target = v1::ResolveTargetRequest { selector, include_secret, ..Default::default() };
+        let name = if include_secret { "ResolveTarget(include_secret)" } else { "ResolveTarget" };
+        bench.case(name, "RoutingService/ResolveTarget", &[target])?;
+    }
     for page_size in [100, 1000] {
         let list = v1::ListModelsRequest { page_size, ..Default::default() };
         bench.case(&format!("ListModels({page_size})"), "ModelService/ListModels", &[list])?;
