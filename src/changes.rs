@@ -8,6 +8,7 @@ pub mod batch;
 pub mod cluster;
 pub mod commit;
 pub mod compare;
+mod flush;
 pub mod load;
 pub mod rewrap;
 pub mod secret_use;

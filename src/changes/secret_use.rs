@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::flush::now_and_then;
 use super::load::in_time;
 use crate::domain::secret_use::{SecretUse, SecretUseKey, UseCount};
 use crate::store::{Store, StoreError};
@@ -65,18 +66,7 @@ impl SecretUses {
 
     /// Writes what was counted, now and then.
     pub async fn write(self, stop: CancellationToken) {
-        loop {
-            let ended = tokio::time::timeout(self.flush, stop.cancelled()).await.is_ok();
-            if let Err(error) = self.flush().await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the record of secrets that were handed out could not be written; it is kept and written later"
-                );
-            }
-            if ended {
-                return;
-            }
-        }
+        now_and_then(self.flush, stop, "secrets that were handed out", || self.flush()).await;
     }
 
     /// Writes all that was counted.
@@ -85,19 +75,33 @@ impl SecretUses {
     /// When the database does not take it; then it is kept.
     pub async fn flush(&self) -> Result<(), StoreError> {
         loop {
-            let batch: Vec<_> = {
-                let mut counted = self.counted();
-                let keys: Vec<_> = counted.keys().take(AT_ONCE).cloned().collect();
-                keys.into_iter().filter_map(|key| counted.remove(&key).map(|uses| SecretUse { key, uses })).collect()
-            };
-            if batch.is_empty() {
+            let mut batch = self.take();
+            if batch.lines.is_empty() {
                 return Ok(());
             }
-            if let Err(error) = in_time(LIMIT, Box::pin(self.store.add_secret_uses(&batch))).await {
-                self.keep(batch);
-                return Err(error);
-            }
+            in_time(LIMIT, Box::pin(self.store.add_secret_uses(&batch.lines))).await?;
+            batch.lines.clear();
         }
+    }
+
+    fn take(&self) -> Batch<'_> {
+        let mut counted = self.counted();
+        let keys: Vec<_> = counted.keys().take(AT_ONCE).cloned().collect();
+        let lines = keys.into_iter().filter_map(|key| counted.remove(&key).map(|uses| SecretUse { key, uses }));
+        Batch { of: self, lines: lines.collect() }
+    }
+}
+
+/// Lines on their way to the store: they come back when it does not take them, also when whoever waited for that has
+/// gone away.
+struct Batch<'a> {
+    of: &'a SecretUses,
+    lines: Vec<SecretUse>,
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        self.of.keep(std::mem::take(&mut self.lines));
     }
 }
 
@@ -108,4 +112,33 @@ fn summed(uses: Vec<SecretUse>) -> Vec<SecretUse> {
         sums.entry(key).and_modify(|known| known.add(uses)).or_insert(uses);
     }
     sums.into_iter().map(|(key, uses)| SecretUse { key, uses }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::changes::testing::Database;
+    use crate::domain::secret_use::SecretUseFilter;
+    use crate::snapshot::fixtures::{at, id};
+
+    fn one() -> SecretUse {
+        SecretUse { key: SecretUseKey::at(id(1), 1, "who", "rpc", at(5)), uses: UseCount::once(at(5)) }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_is_lost_when_whoever_writes_goes_away_and_what_is_added_adds_up() {
+        let database = Database::new().await;
+        let uses = SecretUses::new(database.store.clone(), Duration::from_secs(10), false);
+        uses.record(vec![one(), one()]).await.unwrap();
+        let batch = uses.take();
+        assert_eq!((batch.lines.len(), uses.counted().len()), (1, 0));
+        drop(batch);
+        assert_eq!(uses.counted().len(), 1);
+        uses.flush().await.unwrap();
+        uses.record(vec![one()]).await.unwrap();
+        uses.flush().await.unwrap();
+        assert!(uses.counted().is_empty());
+        let lines = database.store.secret_uses(&SecretUseFilter::default(), &[], None, 10).await.unwrap();
+        assert_eq!(lines.iter().map(|line| line.uses.count).collect::<Vec<_>>(), [3]);
+    }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
+use super::flush::now_and_then;
 use super::load::in_time;
 use crate::domain::credential::Credential;
 use crate::domain::image::{StatusBatch, StatusRevision, StatusValue};
@@ -47,18 +48,7 @@ impl UsageCounts {
 
     /// Writes what was counted, now and then.
     pub async fn write(self, stop: CancellationToken) {
-        loop {
-            let ended = tokio::time::timeout(self.flush, stop.cancelled()).await.is_ok();
-            if let Err(error) = self.flush().await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "uses could not be written; they count here and are written later"
-                );
-            }
-            if ended {
-                return;
-            }
-        }
+        now_and_then(self.flush, stop, "uses", || self.flush()).await;
     }
 
     /// Writes all that was counted.
