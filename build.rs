@@ -1,7 +1,7 @@
 //! Compiles `proto/` without protoc: messages, clients and servers, and the two descriptor sets that the program embeds.
 //!
 //! The servers are compiled apart, into `server/`: their reads answer with resources that are encoded already
-//! (`wire::page::RawPage` and `RawAnswer`), while clients and tests see the declared messages.
+//! (`wire::page::RawPage` and `RawAnswer`, `wire::watch::RawWatch`), while clients and tests see the declared messages.
 //!
 //! `descriptor.bin` holds every file with its comments. `reflection.bin` leaves out the internal packages, because
 //! reflection serves it.
@@ -43,6 +43,9 @@ const RAW_ANSWERS: [&str; 5] = [
 /// The answer of `ResolveTarget`: it carries two encoded resources.
 const RAW_RESOLUTION: (&str, &str) = (".modelward.v1.ResolveTargetResponse", "crate::wire::target::RawResolution");
 
+/// The service of streams, which are many and say little at a time: its server has a codec with smaller buffers.
+const WATCH: &str = "modelward/v1/watch.proto";
+
 #[expect(clippy::disallowed_methods, reason = "Cargo tells a build script by its environment")]
 fn main() -> Result<(), Box<dyn Error>> {
     for input in ["build.rs", "proto", "migrations"] {
@@ -67,6 +70,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         .emit_rerun_if_changed(false)
         .compile_fds(all)?;
 
+    let (mut streams, mut calls) = (public.clone(), public);
+    streams.file.iter_mut().filter(|file| file.name() != WATCH).for_each(|file| file.service.clear());
+    calls.file.iter_mut().filter(|file| file.name() == WATCH).for_each(|file| file.service.clear());
+    let watch = out.join("watch");
+    fs::create_dir_all(&watch)?;
+    tonic_prost_build::configure()
+        .extern_path(".modelward.v1.WatchResponse", "crate::wire::watch::RawWatch")
+        .extern_path(".modelward.v1", "crate::proto::v1")
+        .codec_path("crate::wire::watch::StreamCodec")
+        .build_client(false)
+        .out_dir(watch)
+        .emit_rerun_if_changed(false)
+        .compile_fds(streams)?;
+
     let servers = out.join("server");
     fs::create_dir_all(&servers)?;
     let pages = RAW_PAGES.map(|answer| (answer, "crate::wire::page::RawPage"));
@@ -80,7 +97,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_client(false)
         .out_dir(servers)
         .emit_rerun_if_changed(false)
-        .compile_fds(public)?;
+        .compile_fds(calls)?;
     Ok(())
 }
 

@@ -129,6 +129,7 @@ impl App {
         self.readiness.not_serving().await;
         sleep(self.settings.shutdown.lame_duck).await;
         self.closing.cancel();
+        self.parts.roster.watches().close();
         // Workers stop once nobody can ask them for anything any more, or when two thirds of the time are gone.
         let for_calls = limit.saturating_sub(begun.elapsed()).mul_f64(0.66);
         let finished = async {

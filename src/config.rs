@@ -23,6 +23,7 @@ mod sync;
 mod tls;
 mod usage;
 mod value;
+mod watch;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -45,6 +46,7 @@ pub use sync::Sync;
 pub use tls::Tls;
 pub use usage::Usage;
 pub use value::{Bytes, LogFilter};
+pub use watch::Watch;
 
 use layers::Given;
 
@@ -63,6 +65,7 @@ pub struct Settings {
     pub sync: Sync,
     pub reads: Reads,
     pub usage: Usage,
+    pub watch: Watch,
     pub catalogue: Catalogue,
     pub shutdown: Shutdown,
 }
@@ -82,6 +85,7 @@ pub fn specs() -> impl Iterator<Item = Spec> {
         Sync::SPECS,
         Reads::SPECS,
         Usage::SPECS,
+        Watch::SPECS,
         Catalogue::SPECS,
         Shutdown::SPECS,
     ];
@@ -103,6 +107,7 @@ impl Settings {
             sync: Sync::read(values)?,
             reads: Reads::read(values)?,
             usage: Usage::read(values)?,
+            watch: Watch::read(values)?,
             catalogue: Catalogue::read(values)?,
             shutdown: Shutdown::read(values)?,
         };

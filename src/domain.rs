@@ -27,6 +27,7 @@ pub mod time;
 pub mod token;
 pub mod usage;
 pub mod view;
+pub mod watcher;
 
 pub use caller::{CallContext, Caller, Role, Roles};
 pub use change::{Change, Operation, Resource, ResourceKind};

@@ -17,6 +17,12 @@ pub mod server {
     include!(concat!(env!("OUT_DIR"), "/server/modelward.v1.rs"));
 }
 
+/// The server of Watch, whose messages are written from shared bytes.
+#[allow(clippy::all, clippy::pedantic, rustdoc::all, missing_docs, reason = "generated code")]
+pub mod watch {
+    include!(concat!(env!("OUT_DIR"), "/watch/modelward.v1.rs"));
+}
+
 /// What is stored or handed out as opaque bytes; never served.
 pub mod storage {
     /// Package `modelward.storage.v1`.

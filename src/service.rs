@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::changes::Roster;
 use crate::control::Control;
 use crate::domain::Timestamp;
 use crate::health::HealthChecks;
@@ -23,13 +24,13 @@ mod list;
 pub mod metadata;
 mod model;
 mod mutation;
-mod not_built;
 mod outcome;
 pub mod peer;
 mod provider;
 mod routing;
 mod secret_use;
 pub mod status;
+mod watch;
 
 /// The services of the API, as health checks name them.
 pub const SERVICE_NAMES: [&str; 9] = [
@@ -58,12 +59,13 @@ pub struct Facts {
 pub struct Services {
     control: Control,
     health: HealthChecks,
+    roster: Roster,
     facts: Arc<Facts>,
 }
 
 impl Services {
     #[must_use]
-    pub const fn new(control: Control, health: HealthChecks, facts: Arc<Facts>) -> Self {
-        Self { control, health, facts }
+    pub const fn new(control: Control, health: HealthChecks, roster: Roster, facts: Arc<Facts>) -> Self {
+        Self { control, health, roster, facts }
     }
 }

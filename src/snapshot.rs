@@ -7,6 +7,7 @@
 
 mod apply;
 mod bindings;
+mod changed;
 mod check;
 mod entry;
 #[cfg(test)]
@@ -22,7 +23,9 @@ mod state;
 mod status;
 mod table;
 mod usable;
+mod walk;
 
+pub use changed::{Mark, StatusKey};
 pub use check::{Check, Differences};
 pub use entry::Entry;
 pub use pending::UsesOf;
@@ -31,3 +34,4 @@ pub use sealed::Sealed;
 pub use state::{Counts, Snapshot};
 pub use status::{Board, StatusBoard};
 pub use usable::{Unusable, offered};
+pub use walk::Part;

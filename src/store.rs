@@ -30,16 +30,19 @@ mod sqlite;
 mod statement;
 mod status;
 mod value;
+mod watcher;
 mod write;
 
 pub use cluster::ClusterRow;
 pub use error::{Cause, Result, StoreError};
 pub use lease::{Claim, Lease, ReplicaRow};
+pub use log::LogPlace;
 pub use migrations::{MigrationState, MigrationStep};
 pub use notify::{Hint, Notifications};
 pub use row::log::LogRow;
 pub use secret_use::SecretUseField;
 pub use status::StatusTx;
+pub use watcher::WatcherBatch;
 pub use write::{LogLine, RequestKey, StoredRequest, WriteSet, WriteTx, WriterSession};
 
 use conn::{Held, LiteWriter};

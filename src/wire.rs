@@ -29,6 +29,7 @@ pub mod resource;
 pub mod target;
 pub mod time;
 pub mod token;
+pub mod watch;
 
 /// Stored bytes are not what this program writes. Names the field, never what it holds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -63,8 +63,7 @@ const NEEDS: &[(Role, &str, &[&str])] = &[
 ];
 
 /// Declared and not built yet. This list only shrinks.
-const NOT_BUILT: &[&str] =
-    &["WatchService/", "AuditService/ListChanges", "AuditService/GetResourceAt", "AuditService/RollbackResource"];
+const NOT_BUILT: &[&str] = &["AuditService/ListChanges", "AuditService/GetResourceAt", "AuditService/RollbackResource"];
 
 const ROLES: [Role; 4] = [Role::Viewer, Role::Consumer, Role::Editor, Role::Admin];
 

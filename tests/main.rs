@@ -34,3 +34,4 @@ mod support;
 mod sync;
 mod token;
 mod usage;
+mod watch;

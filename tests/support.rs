@@ -21,6 +21,7 @@ pub mod server;
 pub mod stage;
 pub mod vendor;
 pub mod wait;
+pub mod watching;
 pub mod witness;
 
 pub use modelward::store::Engine;

@@ -17,7 +17,7 @@ const COUNT: u32 = 20;
 /// Keeps the gauges until the tasks stop.
 pub fn follow(parts: &Parts, tasks: &Tasks) {
     let (metrics, snapshot, control) = (parts.metrics.clone(), parts.snapshot.clone(), parts.control.clone());
-    let (contact, stop) = (parts.contact.clone(), tasks.stopping());
+    let (contact, watches, stop) = (parts.contact.clone(), parts.roster.watches().clone(), tasks.stopping());
     tasks.spawn("gauges", async move {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -29,6 +29,7 @@ pub fn follow(parts: &Parts, tasks: &Tasks) {
             let seen = *contact.borrow();
             metrics.store_up.set(i64::from(seen.connected));
             metrics.snapshot_age_seconds.set(seen.fresh.elapsed().as_secs_f64());
+            metrics.watchers.set(i64::try_from(watches.watchers().count()).unwrap_or(i64::MAX));
             metrics.revision.set(snapshot.head().revision.0);
             if round == 0 {
                 metrics.undecryptable_secrets.set(undecryptable(&snapshot.load(), &control));

@@ -23,7 +23,7 @@ use super::socket::Socket;
 use crate::auth::Access;
 use crate::config::{Reflection, Settings};
 use crate::domain::Role;
-use crate::proto::{self, server as rpc};
+use crate::proto::{self, server as rpc, watch};
 use crate::service::gate::{self, Gate, Gated};
 use crate::service::in_flight::InFlight;
 use crate::service::peer::{Allowance, Peers};
@@ -191,7 +191,8 @@ fn routes(parts: &Parts, readiness: &Readiness, settings: &Settings) -> anyhow::
             );)+
         };
     }
-    let services = Services::new(parts.control.clone(), parts.health.clone(), Arc::clone(&parts.facts));
+    let services =
+        Services::new(parts.control.clone(), parts.health.clone(), parts.roster.clone(), Arc::clone(&parts.facts));
     let mut routes = Routes::builder();
     add!(
         routes,
@@ -201,7 +202,7 @@ fn routes(parts: &Parts, readiness: &Readiness, settings: &Settings) -> anyhow::
         rpc::model_service_server::ModelServiceServer::new(services.clone()),
         rpc::binding_service_server::BindingServiceServer::new(services.clone()),
         rpc::routing_service_server::RoutingServiceServer::new(services.clone()),
-        rpc::watch_service_server::WatchServiceServer::new(services.clone()),
+        watch::watch_service_server::WatchServiceServer::new(services.clone()),
         rpc::audit_service_server::AuditServiceServer::new(services.clone()),
         rpc::admin_service_server::AdminServiceServer::new(services),
     );

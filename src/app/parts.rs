@@ -14,8 +14,11 @@ use crate::changes::batch::Planner;
 use crate::changes::cluster;
 use crate::changes::compare::Comparison;
 use crate::changes::writer::WriterTask;
-use crate::changes::{self, Contact, SecretUses, Statuses, Tail, UsageCounts};
-use crate::config::{DatabaseUrl, Settings};
+use crate::changes::{
+    self, Contact, Fanout, Roster, SecretUses, Statuses, Tail, UsageCounts, WatchConfig, WatchParts, Watches,
+};
+use crate::config::{DatabaseUrl, Settings, Watch};
+use crate::control::upkeep::REPLICA_LIFETIME;
 use crate::control::{self, Control};
 use crate::domain::{Clock, IdSource, RandomIds, SystemClock, View as _};
 use crate::health::{HealthChecks, HealthConfig, HealthParts, by_adapters};
@@ -35,6 +38,7 @@ pub struct Parts {
     pub snapshot: SnapshotHandle,
     pub statuses: Statuses,
     pub control: Control,
+    pub roster: Roster,
     pub comparison: Comparison,
     pub health: HealthChecks,
     pub authenticator: Authenticator,
@@ -55,13 +59,9 @@ impl Parts {
         let (store, ring) = keys::open(settings).await?;
         store.migrate(None).await?;
         let secrets = cluster::open(&store, ring, clock.as_ref(), ids.as_ref()).await.map_err(keys::with_remedy)?;
-        let facts = Arc::new(Facts {
-            replica_id: ids.next().to_string(),
-            cluster_id: secrets.cluster_id(),
-            engine: store.engine(),
-            start_time: clock.now(),
-        });
-        let (snapshot, statuses, tail) = follow(&store, &secrets, tasks).await?;
+        let facts = Arc::new(facts(&store, &secrets, ids.as_ref(), clock.as_ref()));
+        let Followed { snapshot, statuses, tail, roster } =
+            follow(&store, &secrets, &facts.replica_id, settings, tasks).await?;
         let contact = tail.contact();
         let comparison = compare(&store, &snapshot, &tail, tasks, metrics);
         let planner = planner(settings, &secrets, &clock, &ids);
@@ -100,6 +100,7 @@ impl Parts {
             snapshot,
             statuses,
             control,
+            roster,
             comparison,
             health,
             authenticator,
@@ -122,6 +123,15 @@ impl Parts {
             }
             Err(error) => tracing::error!(error = %error, "the master keys were not read again"),
         }
+    }
+}
+
+fn facts(store: &Store, secrets: &Secrets, ids: &dyn IdSource, clock: &dyn Clock) -> Facts {
+    Facts {
+        replica_id: ids.next().to_string(),
+        cluster_id: secrets.cluster_id(),
+        engine: store.engine(),
+        start_time: clock.now(),
     }
 }
 
@@ -192,18 +202,46 @@ fn authenticate(snapshot: SnapshotHandle, statuses: &Statuses, clock: Arc<dyn Cl
     Authenticator::new(snapshot, clock, uses)
 }
 
-/// Loads the configuration and the status, and follows both from there.
-async fn follow(store: &Store, secrets: &Secrets, tasks: &Tasks) -> anyhow::Result<(SnapshotHandle, Statuses, Tail)> {
+/// What follows the database.
+struct Followed {
+    snapshot: SnapshotHandle,
+    statuses: Statuses,
+    tail: Tail,
+    roster: Roster,
+}
+
+/// Loads the configuration and the status, follows both from there, and shows them to watchers.
+async fn follow(
+    store: &Store,
+    secrets: &Secrets,
+    replica_id: &str,
+    settings: &Settings,
+    tasks: &Tasks,
+) -> anyhow::Result<Followed> {
     // Status first: a data key that is wrapped anew in between is in the configuration then. The other way round it would
     // be read as status that is already seen, and the snapshot would keep what the old master key wraps.
     let board = StatusBoard::default();
     board.apply(&store.load_statuses().await?);
     let (publisher, snapshot) = publish(changes::load(store).await?);
-    let (tail, follower) = Tail::build(store.clone(), secrets.clone(), publisher, snapshot.clone());
-    let statuses = Statuses::new(store.clone(), board, tail.clone());
+    let (feed, fed) = changes::feed();
+    let (tail, follower) = Tail::build(store.clone(), secrets.clone(), publisher, snapshot.clone(), feed);
+    let statuses = Statuses::new(store.clone(), board.clone(), tail.clone());
+    let parts = WatchParts {
+        store: store.clone(),
+        secrets: secrets.clone(),
+        snapshot: snapshot.clone(),
+        board,
+        tail: tail.clone(),
+        clock: Arc::new(SystemClock),
+    };
+    let Watch { max_streams, history, patience } = settings.watch;
+    let watches = Watches::new(parts, WatchConfig { streams: max_streams, history: history.0, patience });
+    let roster = Roster::new(store.clone(), watches.clone(), replica_id, REPLICA_LIFETIME);
+    tasks.spawn_vital("fan-out", Fanout::new(fed, watches).run(tasks.stopping()));
     tasks.spawn_vital("tail", follower.run(tasks.stopping()));
     tasks.spawn_vital("statuses", statuses.clone().follow(tasks.stopping()));
-    Ok((snapshot, statuses, tail))
+    tasks.spawn("roster", roster.clone().run(tasks.stopping()));
+    Ok(Followed { snapshot, statuses, tail, roster })
 }
 
 /// Connects to the database that the settings name.

@@ -9,9 +9,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::fanout::{Feed, Told};
 use super::load::load;
 use crate::domain::secret::SealedSecret;
-use crate::domain::{Change, CredentialId, Head, Operation, Resource};
+use crate::domain::{ChainHash, Change, CredentialId, Head, Operation, Resource};
 use crate::secrets::Secrets;
 use crate::snapshot::{Publisher, Snapshot, SnapshotHandle};
 use crate::store::{Hint, LogRow, Store, StoreError};
@@ -31,6 +32,8 @@ pub(super) struct Transition {
     pub base: Head,
     pub head: Head,
     pub changes: Vec<Change>,
+    /// The hash of the log up to each change.
+    pub hashes: Vec<ChainHash>,
     pub sealed: Vec<SealedSecret>,
 }
 
@@ -62,12 +65,18 @@ pub struct Tail {
 impl Tail {
     /// The handle and the loop; the loop runs until `stop`.
     #[must_use]
-    pub fn build(store: Store, secrets: Secrets, publisher: Publisher, snapshot: SnapshotHandle) -> (Self, Follower) {
+    pub fn build(
+        store: Store,
+        secrets: Secrets,
+        publisher: Publisher,
+        snapshot: SnapshotHandle,
+        feed: Feed,
+    ) -> (Self, Follower) {
         let (sender, inputs) = mpsc::unbounded_channel();
         let (contact, watched) = watch::channel(Contact { connected: true, fresh: Instant::now(), loads: 0 });
         (
             Self { inputs: sender, contact: watched },
-            Follower { store, secrets, publisher, snapshot, inputs, contact, missed: false },
+            Follower { store, secrets, publisher, snapshot, feed, inputs, contact, missed: false },
         )
     }
 
@@ -108,6 +117,7 @@ pub struct Follower {
     secrets: Secrets,
     publisher: Publisher,
     snapshot: SnapshotHandle,
+    feed: Feed,
     inputs: mpsc::UnboundedReceiver<Input>,
     contact: watch::Sender<Contact>,
     /// A data key that was wrapped anew may belong to a change that is not applied yet.
@@ -175,6 +185,7 @@ impl Follower {
         }
         if transition.base == snapshot.head() && !self.missed {
             self.publish(snapshot.apply(&transition.changes, &transition.sealed, transition.head));
+            self.feed.tell(Told::Applied { changes: transition.changes, hashes: transition.hashes });
             self.mark(true);
         } else {
             self.catch_up().await;
@@ -227,6 +238,7 @@ impl Follower {
         let mut head = snapshot.head();
         let held = head.revision;
         let mut changes = Vec::with_capacity(rows.len());
+        let mut hashes = Vec::with_capacity(rows.len());
         for row in rows.into_iter().filter(|row| row.revision > held) {
             let follows =
                 if row.ordinal == 0 { row.revision == head.revision.next() } else { row.revision == head.revision };
@@ -235,6 +247,7 @@ impl Follower {
                 return Err(FollowError::Broken);
             }
             head = Head { revision: row.revision, hash };
+            hashes.push(hash);
             changes.push(wire::log::decode(&row.payload).map_err(|error| FollowError::Undecodable(error.to_string()))?);
         }
         if changes.is_empty() {
@@ -242,16 +255,26 @@ impl Follower {
         }
         let sealed = bounded(self.store.secrets_of(&new_versions(&changes))).await?;
         self.publish(snapshot.apply(&changes, &sealed, head));
+        self.feed.tell(Told::Applied { changes, hashes });
         Ok(())
     }
 
     /// Loads everything anew.
     async fn reload(&mut self) -> Result<(), FollowError> {
+        let held = self.snapshot.load().head();
         let snapshot = load(&self.store).await?;
-        tracing::info!(revision = snapshot.head().revision.0, "the configuration was loaded anew");
+        let head = snapshot.head();
+        let continues = head == held || self.is_in_log(held).await?;
+        tracing::info!(revision = head.revision.0, continues, "the configuration was loaded anew");
         self.publish(snapshot);
+        self.feed.tell(Told::Reloaded { head, continues });
         self.contact.send_modify(|contact| contact.loads += 1);
         Ok(())
+    }
+
+    /// Whether the log goes on from what was held, so that who followed it may go on too.
+    async fn is_in_log(&self, held: Head) -> Result<bool, FollowError> {
+        Ok(held.revision.0 == 0 || bounded(self.store.find_commit(held.revision)).await? == Some(held.hash))
     }
 
     fn publish(&mut self, snapshot: Snapshot) {

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::batch::Planner;
 use super::tail::{Follower, Tail};
 use super::writer::WriterTask;
-use super::{RequestId, Statuses, Write, Writer, cluster};
+use super::{Fanout, RequestId, Statuses, WatchConfig, WatchParts, Watches, Write, Writer, cluster, feed};
 use crate::domain::provider::input::ProviderInput;
 use crate::domain::provider::{ProviderKind, plan};
 use crate::domain::{Answer, CallContext, Limits, Plan, PlanContext, RandomIds, Resource, Result, SystemClock, View};
@@ -107,9 +107,11 @@ pub struct Replica {
     pub writer: Writer,
     pub tail: Tail,
     pub statuses: Statuses,
+    pub watches: Watches,
     pub metrics: Metrics,
     task: WriterTask,
     follower: Follower,
+    fanout: Fanout,
 }
 
 impl Replica {
@@ -117,15 +119,28 @@ impl Replica {
     pub fn build(database: &Database, first: Snapshot) -> Self {
         let (store, secrets) = (&database.store, &database.secrets);
         let (publisher, snapshot) = publish(first);
-        let (tail, follower) = Tail::build(store.clone(), secrets.clone(), publisher, snapshot.clone());
+        let (feed, fed) = feed();
+        let (tail, follower) = Tail::build(store.clone(), secrets.clone(), publisher, snapshot.clone(), feed);
         let statuses = Statuses::new(store.clone(), StatusBoard::default(), tail.clone());
+        let parts = WatchParts {
+            store: store.clone(),
+            secrets: secrets.clone(),
+            snapshot: snapshot.clone(),
+            board: statuses.board().clone(),
+            tail: tail.clone(),
+            clock: Arc::new(SystemClock),
+        };
+        let config = WatchConfig { streams: 10, history: 64 << 10, patience: Duration::from_secs(30) };
+        let watches = Watches::new(parts, config);
+        let fanout = Fanout::new(fed, watches.clone());
         let (planner, metrics) = (Arc::new(planner(secrets)), Metrics::new());
         let (writer, task) = WriterTask::build(store.clone(), snapshot.clone(), tail.clone(), planner, metrics.clone());
-        Self { snapshot, writer, tail, statuses, metrics, task, follower }
+        Self { snapshot, writer, tail, statuses, watches, metrics, task, follower, fanout }
     }
 
     pub fn start(self) -> Running {
         let tasks = Tasks::new();
+        tasks.spawn("fan-out", self.fanout.run(CancellationToken::new()));
         tasks.spawn("tail", self.follower.run(CancellationToken::new()));
         tasks.spawn("statuses", self.statuses.clone().follow(tasks.stopping()));
         tasks.spawn("writer", self.task.run(tasks.stopping()));
@@ -134,6 +149,7 @@ impl Replica {
             writer: self.writer,
             tail: self.tail,
             statuses: self.statuses,
+            watches: self.watches,
             metrics: self.metrics,
             tasks,
         }
@@ -146,6 +162,7 @@ pub struct Running {
     pub writer: Writer,
     pub tail: Tail,
     pub statuses: Statuses,
+    pub watches: Watches,
     pub metrics: Metrics,
     pub tasks: Tasks,
 }

@@ -187,8 +187,9 @@ impl WriterTask {
     /// Hands a committed batch to the tail and waits until everybody here can see it.
     async fn applied(&self, base: &Snapshot, batch: Batch) -> Result<Vec<Result<Committed>>, Failure> {
         log_changes(&batch);
-        let Batch { changes, sealed, head, results, .. } = batch;
-        self.tail.own(Transition { base: base.head(), head, changes, sealed });
+        let Batch { changes, sealed, head, results, set } = batch;
+        let hashes = set.log.iter().map(|line| line.hash).collect();
+        self.tail.own(Transition { base: base.head(), head, changes, hashes, sealed });
         // The write is on disk: an answer that comes late is better than one that is wrong.
         if self.snapshot.wait_for(head.revision, APPLY).await.is_err() {
             tracing::error!(revision = head.revision.0, "a committed write is not applied yet");

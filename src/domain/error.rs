@@ -71,6 +71,8 @@ pub enum Error {
     RequestIdReused { request_id: String },
     #[error("no such {}: {id}", kind.noun())]
     NotFound { kind: ResourceKind, id: String },
+    #[error("no such watch, or it has ended: {id}")]
+    WatchNotFound { id: String },
     #[error("{field} is taken by another {}; choose another: {value}", kind.noun())]
     AlreadyExists { kind: ResourceKind, field: &'static str, value: String, holder: Uuid },
     #[error("the {} has changed: expected_revision is {expected}, the current revision is {current}; read it again", kind.noun())]
@@ -115,6 +117,8 @@ pub enum Error {
     NoHealthyEndpoint { provider_id: Uuid },
     #[error("the database does not answer; nothing was written, try again")]
     StoreUnavailable,
+    #[error("the server is stopping; resume with the last token at another replica, or soon here")]
+    Stopping,
     #[error("this replica has not reached the revision asked for; it is at {current}")]
     ReplicaBehind { current: Revision },
     #[error("the vendor's API failed: {message}")]
@@ -171,7 +175,7 @@ impl Error {
             Self::InvalidPageToken => "INVALID_PAGE_TOKEN",
             Self::SecretLooksMasked { .. } => "SECRET_LOOKS_MASKED",
             Self::RequestIdReused { .. } => "REQUEST_ID_REUSED",
-            Self::NotFound { .. } => "NOT_FOUND",
+            Self::NotFound { .. } | Self::WatchNotFound { .. } => "NOT_FOUND",
             Self::AlreadyExists { .. } => "ALREADY_EXISTS",
             Self::RevisionMismatch { .. } => "REVISION_MISMATCH",
             Self::LastEndpoint { .. } => "LAST_ENDPOINT",
@@ -193,6 +197,7 @@ impl Error {
             Self::StoreFull => "STORE_FULL",
             Self::NoHealthyEndpoint { .. } => "NO_HEALTHY_ENDPOINT",
             Self::StoreUnavailable => "STORE_UNAVAILABLE",
+            Self::Stopping => "STOPPING",
             Self::ReplicaBehind { .. } => "REPLICA_BEHIND",
             Self::ProviderError { .. } => "PROVIDER_ERROR",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",

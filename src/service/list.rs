@@ -61,6 +61,7 @@ listing!(
     ListBindingsRequest,
     ListTokensRequest,
     ListSecretUseRequest,
+    ListWatchersRequest,
 );
 
 /// What a list was asked for, besides its filters.

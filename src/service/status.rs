@@ -55,7 +55,7 @@ pub const fn code(error: &Error) -> Code {
         | Error::InvalidPageToken
         | Error::SecretLooksMasked { .. }
         | Error::RequestIdReused { .. } => Code::InvalidArgument,
-        Error::NotFound { .. } => Code::NotFound,
+        Error::NotFound { .. } | Error::WatchNotFound { .. } => Code::NotFound,
         Error::AlreadyExists { .. } => Code::AlreadyExists,
         Error::RevisionMismatch { .. } => Code::Aborted,
         Error::LastEndpoint { .. }
@@ -77,6 +77,7 @@ pub const fn code(error: &Error) -> Code {
         | Error::StoreFull => Code::ResourceExhausted,
         Error::NoHealthyEndpoint { .. }
         | Error::StoreUnavailable
+        | Error::Stopping
         | Error::ReplicaBehind { .. }
         | Error::ProviderError { .. } => Code::Unavailable,
         Error::DeadlineExceeded => Code::DeadlineExceeded,
@@ -152,6 +153,9 @@ fn add_details(error: &Error, details: &mut ErrorDetails) {
         Error::NotFound { kind, id } => {
             details.set_resource_info(kind.noun(), id, "", error.to_string());
         }
+        Error::WatchNotFound { id } => {
+            details.set_resource_info("watch", id, "", error.to_string());
+        }
         Error::AlreadyExists { kind, holder, .. } => {
             details.set_resource_info(kind.noun(), holder.to_string(), "", error.to_string());
         }
@@ -176,7 +180,7 @@ fn add_details(error: &Error, details: &mut ErrorDetails) {
         Error::LimitExceeded { what, .. } => {
             details.add_quota_failure_violation(*what, error.to_string());
         }
-        Error::NoHealthyEndpoint { .. } | Error::StoreUnavailable | Error::ReplicaBehind { .. } => {
+        Error::NoHealthyEndpoint { .. } | Error::StoreUnavailable | Error::Stopping | Error::ReplicaBehind { .. } => {
             details.set_retry_info(Some(RETRY));
         }
         _ => {}

@@ -13,6 +13,7 @@ mod page;
 mod provider;
 mod text;
 mod token;
+mod watcher;
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub use order::{Listed, Order, Position, SortField, SortKey};
 pub use page::{Cursor, Page, PageRequest, PageSize};
 pub use provider::ProviderFilter;
 pub use text::Needle;
+pub use watcher::{WatcherFilter, watchers};
 
 use page::Builder;
 

@@ -4,11 +4,13 @@
 //! whatever order batches arrive. Values of ids that the snapshot does not know yet are kept: status and configuration
 //! travel on different ways.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use imbl::HashMap;
 
+use super::changed::{Changed, Mark, StatusKey};
 use super::entry::Entry;
 use super::pending::{Pending, UsesOf};
 use super::state::Snapshot;
@@ -45,6 +47,7 @@ pub struct Board {
     /// What this process has counted and the store does not have yet.
     credential_uses: Pending<Credential, CredentialUsage>,
     model_uses: Pending<Model, ModelUsage>,
+    changed: Changed,
 }
 
 type Values<R, T> = HashMap<Id<R>, Stamped<T>>;
@@ -94,7 +97,8 @@ impl StatusBoard {
     pub fn reset(&self, all: &StatusBatch) {
         self.current.rcu(|board| {
             let (credential_uses, model_uses) = (board.credential_uses.clone(), board.model_uses.clone());
-            let mut next = Board { seen: all.revision, credential_uses, model_uses, ..Board::default() };
+            let changed = Changed::after(&board.changed);
+            let mut next = Board { seen: all.revision, credential_uses, model_uses, changed, ..Board::default() };
             next.take(all);
             next.refresh();
             next
@@ -144,17 +148,29 @@ impl StatusBoard {
         });
     }
 
+    /// Says that the status of resources has turned without a value of theirs: by the time, or with a configuration.
+    pub fn touch(&self, keys: &[StatusKey]) {
+        if !keys.is_empty() {
+            self.change(|board| keys.iter().for_each(|key| board.changed.note(*key, board.seen)));
+        }
+    }
+
     /// Shows a health that could not be stored, on this process alone, until the store tells another one.
     pub fn set_local(&self, endpoint: EndpointId, health: EndpointHealth) {
         let entry = Arc::new(Entry::new(Arc::new(health)));
         self.change(|board| {
             board.local_health.insert(endpoint, Arc::clone(&entry));
+            board.changed.note(StatusKey::Endpoint(endpoint), board.seen);
         });
     }
 
     /// Forgets everything that was set locally: the store is back and its values count.
     pub fn clear_local(&self) {
-        self.change(|board| board.local_health.clear());
+        self.change(|board| {
+            for id in std::mem::take(&mut board.local_health).keys() {
+                board.changed.note(StatusKey::Endpoint(*id), board.seen);
+            }
+        });
     }
 
     /// Drops values that were seen before `before` and belong to nothing in `snapshot`.
@@ -170,6 +186,7 @@ impl StatusBoard {
             retain(&mut board.token_use, before, |id| snapshot.token_entry(id).is_some());
             board.credential_uses.retain(|id| snapshot.credential_entry(id).is_some());
             board.model_uses.retain(|id| snapshot.model_entry(id).is_some());
+            board.changed.retain(|mark| mark.at >= before || is_known(snapshot, mark.key));
         });
     }
 
@@ -238,6 +255,28 @@ impl Board {
         get(&self.token_use, id).map(|entry| **entry.value())
     }
 
+    /// How many changes of status this process has seen.
+    #[must_use]
+    pub const fn changes(&self) -> u64 {
+        self.changed.last()
+    }
+
+    /// The resources whose status has changed since that many changes were seen, in the order of their last change.
+    pub fn changed_since(&self, changes: u64) -> impl Iterator<Item = (u64, &Arc<Mark>)> {
+        self.changed.since(changes)
+    }
+
+    /// Whether anything is known of a resource.
+    #[must_use]
+    pub fn knows(&self, key: StatusKey) -> bool {
+        match key {
+            StatusKey::Provider(id) => self.sync.contains_key(&id),
+            StatusKey::Endpoint(id) => self.health(id).is_some(),
+            StatusKey::Credential(id) => self.validation.contains_key(&id) || self.credential_usage.contains_key(&id),
+            StatusKey::Model(id) => self.availability.contains_key(&id) || self.model_usage.contains_key(&id),
+        }
+    }
+
     fn take(&mut self, batch: &StatusBatch) {
         for value in &batch.values {
             self.put(value.clone(), batch.revision);
@@ -255,26 +294,32 @@ impl Board {
     }
 
     fn put(&mut self, value: StatusValue, at: StatusRevision) {
-        match value {
+        let key = StatusKey::of(&value);
+        let put = match value {
             StatusValue::Health(id, health) => {
-                if put(&mut self.health, id, health, at) {
-                    self.local_health.remove(&id);
-                }
+                let put = put(&mut self.health, id, health, at);
+                let local = put != Put::Older && self.local_health.remove(&id).is_some();
+                if local { Put::Newer } else { put }
             }
-            StatusValue::Validation(id, validation) => drop(put(&mut self.validation, id, validation, at)),
+            StatusValue::Validation(id, validation) => put(&mut self.validation, id, validation, at),
             StatusValue::CredentialUsage(id, usage) => {
-                put(&mut self.credential_usage, id, usage, at);
+                let put = put(&mut self.credential_usage, id, usage, at);
                 self.credential_uses.refresh(id, self.credential_usage.get(&id));
+                put
             }
-            StatusValue::Availability(id, availability) => drop(put(&mut self.availability, id, availability, at)),
+            StatusValue::Availability(id, availability) => put(&mut self.availability, id, availability, at),
             StatusValue::ModelUsage(id, usage) => {
-                put(&mut self.model_usage, id, usage, at);
+                let put = put(&mut self.model_usage, id, usage, at);
                 self.model_uses.refresh(id, self.model_usage.get(&id));
+                put
             }
-            StatusValue::Sync(id, sync) => drop(put(&mut self.sync, id, sync, at)),
-            StatusValue::TokenUse(id, time) => drop(put(&mut self.token_use, id, time, at)),
+            StatusValue::Sync(id, sync) => put(&mut self.sync, id, sync, at),
+            StatusValue::TokenUse(id, time) => put(&mut self.token_use, id, time, at),
             // Sealed secrets are the snapshot's.
-            StatusValue::Rewrapped(_) => {}
+            StatusValue::Rewrapped(_) => Put::Older,
+        };
+        if let (Some(key), Put::Newer) = (key, put) {
+            self.changed.note(key, at);
         }
     }
 }
@@ -283,13 +328,33 @@ fn get<R, T>(values: &Values<R, T>, id: Id<R>) -> Option<&Arc<Entry<T>>> {
     values.get(&id).map(|value| &value.entry)
 }
 
-/// Sets a value unless a newer one is known; whether it did.
-fn put<R, T>(values: &mut Values<R, T>, id: Id<R>, value: T, at: StatusRevision) -> bool {
-    let newer = values.get(&id).is_some_and(|known| known.at > at);
-    if !newer {
-        values.insert(id, Stamped { at, entry: Arc::new(Entry::new(Arc::new(value))) });
+/// What a value was beside the one that was known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Put {
+    Older,
+    /// Of the same batch: what this process wrote itself comes again when the store is read.
+    Same,
+    Newer,
+}
+
+/// Sets a value unless a newer one is known.
+fn put<R, T>(values: &mut Values<R, T>, id: Id<R>, value: T, at: StatusRevision) -> Put {
+    let put = match values.get(&id).map(|known| known.at.cmp(&at)) {
+        Some(Ordering::Greater) => return Put::Older,
+        Some(Ordering::Equal) => Put::Same,
+        Some(Ordering::Less) | None => Put::Newer,
+    };
+    values.insert(id, Stamped { at, entry: Arc::new(Entry::new(Arc::new(value))) });
+    put
+}
+
+fn is_known(snapshot: &Snapshot, key: StatusKey) -> bool {
+    match key {
+        StatusKey::Provider(id) => snapshot.provider_entry(id).is_some(),
+        StatusKey::Endpoint(id) => snapshot.endpoint_entry(id).is_some(),
+        StatusKey::Credential(id) => snapshot.credential_entry(id).is_some(),
+        StatusKey::Model(id) => snapshot.model_entry(id).is_some(),
     }
-    !newer
 }
 
 fn retain<R, T>(values: &mut Values<R, T>, before: StatusRevision, known: impl Fn(Id<R>) -> bool) {
@@ -422,6 +487,47 @@ mod tests {
         assert_eq!(board.model_usage(id(2)).unwrap().value().total_requests, 5);
         assert_eq!(board.sync(id(3)).unwrap().value().added, 1);
         assert_eq!(board.token_use(id(4)), Some(at(9)));
+    }
+
+    fn changed(board: &StatusBoard, since: u64) -> Vec<StatusKey> {
+        board.load().changed_since(since).map(|(_, mark)| mark.key).collect()
+    }
+
+    #[test]
+    fn who_follows_reads_what_changed_since_in_order_and_once() {
+        let board = StatusBoard::default();
+        board.record(&batch(1, &[(1, HealthStatus::Healthy), (2, HealthStatus::Healthy)]));
+        let seen = board.load().changes();
+        board.record(&batch(3, &[(3, HealthStatus::Healthy)]));
+        board.apply(&batch(2, &[(1, HealthStatus::Unhealthy)]));
+        board.touch(&[StatusKey::Credential(id(7))]);
+        board.apply(&batch(3, &[(3, HealthStatus::Healthy)]));
+        board.record(&batch(4, &[(1, HealthStatus::Healthy)]));
+        let expected = [StatusKey::Endpoint(id(3)), StatusKey::Credential(id(7)), StatusKey::Endpoint(id(1))];
+        assert_eq!(changed(&board, seen), expected);
+        let seen = board.load().changes();
+        assert_eq!(changed(&board, seen), []);
+        board.reset(&batch(9, &[(2, HealthStatus::Degraded)]));
+        assert_eq!(changed(&board, seen), [StatusKey::Endpoint(id(2))]);
+    }
+
+    #[test]
+    fn a_local_health_is_a_change_when_it_comes_and_when_it_goes() {
+        let board = StatusBoard::default();
+        board.apply(&batch(1, &[(1, HealthStatus::Healthy)]));
+        for turn in [
+            || StatusValue::Health(id(1), health(HealthStatus::Unhealthy)),
+            || StatusValue::Health(id(1), health(HealthStatus::Healthy)),
+        ] {
+            let seen = board.load().changes();
+            if let StatusValue::Health(id, health) = turn() {
+                board.set_local(id, health);
+            }
+            assert_eq!(changed(&board, seen), [StatusKey::Endpoint(id(1))]);
+        }
+        let seen = board.load().changes();
+        board.clear_local();
+        assert_eq!(changed(&board, seen), [StatusKey::Endpoint(id(1))]);
     }
 
     #[test]

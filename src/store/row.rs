@@ -24,6 +24,7 @@ pub(super) mod provider;
 pub(super) mod secret;
 pub(super) mod status;
 pub(super) mod token;
+pub(super) mod watcher;
 
 /// Where a value stands, for errors.
 #[derive(Debug, Clone, Copy)]

@@ -307,6 +307,14 @@ tables! {
         expire_time -> Ts,
     }
 
+    watchers (watch_id) {
+        watch_id -> Id,
+        replica_id -> Text,
+        client -> Text,
+        since -> Ts,
+        acknowledged_revision -> BigInt,
+    }
+
     replicas (replica_id) {
         replica_id -> Text,
         readable_key_ids -> Json,

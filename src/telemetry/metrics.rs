@@ -62,6 +62,8 @@ pub struct Metrics {
     pub probe_leader: Gauge,
     /// Whether this process holds the lease for scheduled synchronisation: 1 or 0.
     pub sync_leader: Gauge,
+    /// Watch streams that are open.
+    pub watchers: Gauge,
     /// Stored secrets that no master key of this process opens.
     pub undecryptable_secrets: Gauge,
     /// Active credentials that expire within the time of the setting `usage.expiry_warning`.
@@ -112,6 +114,7 @@ impl Metrics {
             probe_leader: add.gauge("probe_leader", "Whether background probes run here"),
             sync_leader: add.gauge("sync_leader", "Whether scheduled synchronisation runs here"),
             scheduled_syncs: add.family("scheduled_syncs", "Scheduled synchronisations of models by result"),
+            watchers: add.gauge("watchers", "Open Watch streams"),
             undecryptable_secrets: add.gauge("undecryptable_secrets", "Stored secrets that no key here opens"),
             credentials_expiring: add.gauge("credentials_expiring", "Active credentials that expire soon"),
             unreadable_passed_over: add.counter(

@@ -33,6 +33,20 @@ pub fn config(resource: &Resource) -> v1::Resource {
     v1::Resource { resource: Some(message) }
 }
 
+/// The number of the field that holds a resource of this kind.
+#[must_use]
+pub const fn tag(kind: ResourceKind) -> u32 {
+    match kind {
+        ResourceKind::Provider => 1,
+        ResourceKind::Endpoint => 2,
+        ResourceKind::Credential => 3,
+        ResourceKind::Model => 4,
+        ResourceKind::Binding => 5,
+        ResourceKind::Token => 6,
+        ResourceKind::Keyring => 7,
+    }
+}
+
 /// # Errors
 /// The field that this program would not have written so.
 pub fn read(message: v1::Resource, token_hash: [u8; 32]) -> Result<Resource, WireError> {

@@ -44,6 +44,7 @@ def five_minutes(world, serve):
     world.run("rust-client", "done", seconds=600)
     world.run("python-client", "done", seconds=300)
     world.run("tokens", "admin", r"\bci\b.*editor")
+    world.run("watch", r"REVISION +OPERATION", r"state +provider")
     world.run("config", "modelward-data")
 
 
@@ -59,7 +60,7 @@ def access(world):
     [provider] = editor.call("ProviderService/ListProviders", name="demo")["providers"]
     [credential] = editor.call("CredentialService/ListCredentials", provider_id=provider["id"])["credentials"]
     editor.refused("FORBIDDEN", "CredentialService/AccessCredential", id=credential["id"])
-    client_of(world).refused("NOT_IMPLEMENTED", "WatchService/Watch")
+    client_of(world).refused("NOT_IMPLEMENTED", "AuditService/ListChanges")
 
 
 def on_sqlite():

@@ -10,7 +10,10 @@ use tonic::{Request, Response, Status};
 
 use super::raw::RawCodec;
 
-/// Calls `package.Service/Method`.
+/// The one method that answers with a stream.
+const STREAM: &str = "WatchService/Watch";
+
+/// Calls `package.Service/Method`; of a stream the first message counts.
 pub async fn call(
     channel: &Channel,
     rpc: &str,
@@ -23,7 +26,13 @@ pub async fn call(
     if let Some(token) = token {
         request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
     }
-    grpc.unary(request, format!("/{rpc}").parse().unwrap(), RawCodec).await
+    let path = format!("/{rpc}").parse().unwrap();
+    if !rpc.ends_with(STREAM) {
+        return grpc.unary(request, path, RawCodec).await;
+    }
+    let (metadata, mut messages, extensions) = grpc.server_streaming(request, path, RawCodec).await?.into_parts();
+    let first = messages.message().await?.expect("a first message");
+    Ok(Response::from_parts(metadata, first, extensions))
 }
 
 /// The files of the public API.

@@ -16,6 +16,7 @@ use modelward::proto::v1::endpoint_service_client::EndpointServiceClient;
 use modelward::proto::v1::model_service_client::ModelServiceClient;
 use modelward::proto::v1::provider_service_client::ProviderServiceClient;
 use modelward::proto::v1::routing_service_client::RoutingServiceClient;
+use modelward::proto::v1::watch_service_client::WatchServiceClient;
 use modelward::store::StoreError;
 use modelward::telemetry::Metrics;
 use tempfile::TempDir;
@@ -183,6 +184,10 @@ impl Server {
     pub fn tokens(&self) -> AdminServiceClient<Authorized> {
         self.admin.tokens()
     }
+
+    pub fn watches(&self) -> WatchServiceClient<Authorized> {
+        self.admin.watches()
+    }
 }
 
 /// Starts it; on a file that was just closed as [`Database::open`] does.
@@ -275,6 +280,10 @@ impl Caller {
 
     pub fn tokens(&self) -> AdminServiceClient<Authorized> {
         AdminServiceClient::new(self.authorized())
+    }
+
+    pub fn watches(&self) -> WatchServiceClient<Authorized> {
+        WatchServiceClient::new(self.authorized())
     }
 }
 

@@ -40,7 +40,7 @@ async fn a_commit_over_another_base_is_read_from_the_log() {
     let head = other.snapshot.head();
     // As if this replica had committed the second one without having applied the first.
     let replica = replica.start();
-    replica.tail.own(Transition { base, head, changes: Vec::new(), sealed: Vec::new() });
+    replica.tail.own(Transition { base, head, changes: Vec::new(), hashes: Vec::new(), sealed: Vec::new() });
     replica.snapshot.wait_for(head.revision, SOON).await.unwrap();
     assert_eq!(names(&*replica.snapshot.load()), ["a", "b"]);
     assert_eq!((replica.snapshot.head(), replica.tail.contact().borrow().loads), (head, 0));

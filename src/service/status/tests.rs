@@ -43,6 +43,7 @@ fn samples() -> Vec<Error> {
         Error::StoreFull,
         Error::NoHealthyEndpoint { provider_id: ID },
         Error::StoreUnavailable,
+        Error::Stopping,
         Error::ReplicaBehind { current: Revision(3) },
         Error::ProviderError { http_status: Some(503), message: "busy".into() },
         Error::DeadlineExceeded,
@@ -123,8 +124,10 @@ fn bad_fields_are_named_and_who_may_try_again_is_told_when() {
         details(Error::AlreadyExists { kind: ResourceKind::Model, field: "model_id", value: "m".into(), holder: ID });
     assert_eq!(taken.resource_info().unwrap().resource_name, ID.to_string());
     for error in samples() {
-        let again =
-            matches!(error, Error::NoHealthyEndpoint { .. } | Error::StoreUnavailable | Error::ReplicaBehind { .. });
+        let again = matches!(
+            error,
+            Error::NoHealthyEndpoint { .. } | Error::StoreUnavailable | Error::Stopping | Error::ReplicaBehind { .. }
+        );
         assert_eq!(details(error.clone()).retry_info().is_some(), again, "{error:?}");
     }
 }

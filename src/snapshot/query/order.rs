@@ -15,6 +15,7 @@ use crate::domain::model::{Capability, Model};
 use crate::domain::provider::Provider;
 use crate::domain::secret_use::SecretUse;
 use crate::domain::token::Token;
+use crate::domain::watcher::Watcher;
 use crate::snapshot::models::input_price;
 
 /// What a list can be ordered by.
@@ -32,6 +33,7 @@ pub enum SortField {
 
 const COMMON: &[(&str, SortField)] =
     &[("name", SortField::Name), ("create_time", SortField::CreateTime), ("update_time", SortField::UpdateTime)];
+const OF_WATCHERS: &[(&str, SortField)] = &[("name", SortField::Name), ("create_time", SortField::CreateTime)];
 const OF_MODELS: &[(&str, SortField)] = &[
     ("name", SortField::Name),
     ("create_time", SortField::CreateTime),
@@ -122,6 +124,8 @@ listed!(Credential, COMMON, r, name: r.alias, created: r.meta.create_time, updat
 listed!(Binding, COMMON, r, name: r.consumer, created: r.meta.create_time, updated: r.meta.update_time);
 // A token changes once, when it is revoked.
 listed!(Token, COMMON, r, name: r.name, created: r.create_time, updated: r.revoke_time.unwrap_or(r.create_time));
+// It never changes.
+listed!(Watcher, OF_WATCHERS, r, name: r.client, created: r.since, updated: r.since);
 listed!(Model, OF_MODELS, r, name: r.name, created: r.meta.create_time, updated: r.meta.update_time,
     more: |field| match field {
         SortField::ContextWindow => r.context_window.map_or(KeyRef::None, KeyRef::Int),

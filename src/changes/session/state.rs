@@ -1,0 +1,121 @@
+//! The state at the beginning of a stream: everything at one revision, a message at a time, then its end.
+
+use bytes::{Bytes, BytesMut};
+use uuid::Uuid;
+
+use super::Session;
+use crate::changes::watchers::Pin;
+use crate::domain::{Id, Meta, ResourceKind, Result, Revision};
+use crate::snapshot::{Part, StatusKey};
+use crate::wire;
+use crate::wire::watch::{Event, StateOf};
+
+/// When a message of the state is full: well below what one may hold, so that little waits for a slow client.
+const FULL: usize = 256 * 1024;
+
+/// How far the state was told.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    stage: usize,
+    after: Option<Uuid>,
+}
+
+/// The kinds, parents before children.
+const STAGES: [ResourceKind; 5] = [
+    ResourceKind::Provider,
+    ResourceKind::Endpoint,
+    ResourceKind::Credential,
+    ResourceKind::Model,
+    ResourceKind::Binding,
+];
+
+/// A message that is being filled.
+#[derive(Default)]
+struct Chunk {
+    changes: BytesMut,
+    statuses: Vec<Bytes>,
+    size: usize,
+}
+
+impl Chunk {
+    fn is_full(&self) -> bool {
+        self.size + self.changes.len() >= FULL
+    }
+
+    fn add(&mut self, kind: ResourceKind, id: Uuid, meta: &Meta, config: &Bytes, status: Option<Bytes>) {
+        let of = StateOf { kind, id, revision: meta.revision, update_time: meta.update_time };
+        wire::watch::state(of, config, &mut self.changes);
+        self.size += status.as_ref().map_or(0, Bytes::len);
+        self.statuses.extend(status);
+    }
+}
+
+impl Session {
+    /// The next message of the state.
+    pub(super) fn fill_state(&mut self) -> Result<()> {
+        let Some(mut walk) = self.state.take() else { return Ok(()) };
+        let pin = self.place.watcher.pinned().ok_or_else(|| self.slow())?;
+        let head = pin.snapshot.head();
+        let mut chunk = Chunk::default();
+        while let Some(kind) = STAGES.get(walk.stage) {
+            if self.filter.shows_kind(*kind) {
+                walk.after = self.add(*kind, walk.after, &pin, &mut chunk);
+            }
+            if chunk.is_full() {
+                break;
+            }
+            walk = Walk { stage: walk.stage + 1, after: None };
+        }
+        let is_complete = walk.stage == STAGES.len();
+        let mut body = chunk.statuses;
+        body.insert(0, chunk.changes.freeze());
+        if body.iter().any(|part| !part.is_empty()) {
+            let message = self.message(Event::State, body, None);
+            let revision: Revision = head.revision;
+            self.queue.push_back(super::RawWatch { revision, ..message });
+        }
+        if is_complete {
+            self.place.watcher.pin(None);
+            (self.revision, self.hash) = (head.revision, head.hash.into());
+            self.statuses = pin.board.changes();
+            self.seen = pin.board.seen();
+            let token = self.resume_token();
+            let message = self.message(Event::StateComplete, Vec::new(), Some(token));
+            self.queue.push_back(message);
+        } else {
+            self.state = Some(walk);
+        }
+        Ok(())
+    }
+
+    /// Adds resources of one kind until the message is full; behind which one it goes on.
+    fn add(&self, kind: ResourceKind, after: Option<Uuid>, pin: &Pin, chunk: &mut Chunk) -> Option<Uuid> {
+        let (snapshot, board) = (&pin.snapshot, &pin.board);
+        let provider = self.filter.provider;
+        let status = |key: StatusKey| self.shared.status(key, board, snapshot);
+        let known = |key: StatusKey| if board.knows(key) { status(key) } else { None };
+        let mut last = after;
+        macro_rules! add {
+            ($entries:ident, $noun:ident, $status:expr) => {
+                for entry in snapshot.$entries(Part { provider, after: after.map(Id::new) }) {
+                    let config = entry.wire_or(wire::$noun::config_bytes);
+                    let status: Option<Bytes> = $status(entry.id);
+                    chunk.add(kind, entry.id.uuid(), &entry.meta, config, status);
+                    last = Some(entry.id.uuid());
+                    if chunk.is_full() {
+                        return last;
+                    }
+                }
+            };
+        }
+        match kind {
+            ResourceKind::Provider => add!(providers_in, provider, |id| known(StatusKey::Provider(id))),
+            ResourceKind::Endpoint => add!(endpoints_in, endpoint, |id| status(StatusKey::Endpoint(id))),
+            ResourceKind::Credential => add!(credentials_in, credential, |id| status(StatusKey::Credential(id))),
+            ResourceKind::Model => add!(models_in, model, |id| known(StatusKey::Model(id))),
+            ResourceKind::Binding => add!(bindings_in, binding, |_| None),
+            ResourceKind::Token | ResourceKind::Keyring => {}
+        }
+        last
+    }
+}
