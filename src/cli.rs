@@ -6,6 +6,7 @@
 mod client;
 mod config;
 mod health;
+mod json;
 mod keys;
 mod migrate;
 mod output;
@@ -13,6 +14,7 @@ mod serve;
 mod settings;
 mod table;
 mod token;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -34,6 +36,7 @@ Getting started:
   modelward health           asks it how it is
   modelward token create --name ci --role editor
                              makes a token, with the admin token of the data directory
+  modelward watch            prints what changes, as it changes
   modelward config show      prints every setting with its value and its source
 
 Settings come from defaults, a TOML file (--config), variables MODELWARD_…, flags; the later wins.
@@ -50,6 +53,7 @@ enum Command {
     #[command(subcommand)]
     Keys(keys::Keys),
     Health(health::Health),
+    Watch(watch::Watch),
 }
 
 /// Parses the command line, runs the command and says how it went.
@@ -97,6 +101,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Token(token) => token.run().await,
             Command::Keys(keys) => keys.run().await,
             Command::Health(health) => health.run().await,
+            Command::Watch(watch) => watch.run().await,
         }
     });
     // A blocking call that hangs must not keep the process.
@@ -154,6 +159,8 @@ mod tests {
             "modelward keys generate --id k2",
             "modelward keys status",
             "modelward keys rotate --to k2 --wait",
+            "modelward watch --state --kind model --kind endpoint --provider p --format json",
+            "modelward watch --resume-token t --server http://127.0.0.1:1 --token-file f",
             "modelward health --address http://127.0.0.1:1 --service modelward.writes",
         ];
         for line in lines {

@@ -46,6 +46,7 @@ pub struct TokenArgs {
 /// A connection that calls with a token.
 pub struct Client {
     pub admin: AdminServiceClient<Channel>,
+    pub channel: Channel,
     token: MetadataValue<Ascii>,
 }
 
@@ -60,7 +61,8 @@ impl Client {
         let value = MetadataValue::try_from(format!("Bearer {}", text.trim()));
         let mut token = value.map_err(|_| anyhow!("{} holds no token; give another --token-file", path.display()))?;
         token.set_sensitive(true);
-        Ok(Self { admin: AdminServiceClient::new(connect(server, &settings).await?), token })
+        let channel = connect(server, &settings).await?;
+        Ok(Self { admin: AdminServiceClient::new(channel.clone()), channel, token })
     }
 
     /// A request that carries the token.
