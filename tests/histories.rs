@@ -23,6 +23,7 @@ mod plan;
 mod rules;
 mod step;
 mod sync;
+mod watched;
 mod world;
 
 use plan::{Call, Hosts};
@@ -65,6 +66,7 @@ struct History {
     hosts: Hosts,
     world: World,
     fold: Fold,
+    watched: watched::Watched,
     numbers: BTreeMap<&'static str, Numbers>,
     identified: Vec<Identified>,
     ids: usize,
@@ -95,6 +97,7 @@ impl History {
             hosts,
             world: World::default(),
             fold: Fold::default(),
+            watched: watched::Watched::default(),
             numbers: RPCS.iter().map(|rpc| (*rpc, Numbers::of(rpc))).collect(),
             identified: Vec::new(),
             ids: 0,
@@ -150,6 +153,7 @@ impl History {
         self.world = World { revision: head.revision.0, own_hosts, ..World::default() };
         let store = self.server().parts().store.clone();
         self.fold.advance(&store, head.revision).await;
+        self.watched = watched::Watched::after(head.revision.0);
         self.identified.clear();
     }
 

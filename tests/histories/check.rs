@@ -63,6 +63,7 @@ impl History {
         let tables = Testimony::of_tables(&image);
         agree(&self.fold.told, &tables, "log and tables");
         agree(&Testimony::of_memory(&parts.snapshot.load()), &tables, "memory and tables");
+        self.check_watched(image.clone()).await;
         self.check_rows(image).await;
         self.check_lists().await;
         self.check_filters().await;

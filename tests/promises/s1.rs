@@ -10,7 +10,9 @@ mod ways;
 
 use std::collections::BTreeSet;
 
+use modelward::proto::v1::{self, ProviderKind};
 use modelward::secrets::generate_key_line;
+use prost::Message as _;
 use prost_types::field_descriptor_proto::Type;
 use tempfile::TempDir;
 
@@ -22,6 +24,7 @@ use crate::support::dynamic;
 use crate::support::postgres::Cluster;
 use crate::support::process::{Process, program, run_to_end};
 use crate::support::vendor::Vendor;
+use crate::support::watching::Watching;
 
 /// Every field of the API that carries a secret.
 const SECRET: &[&str] = &[
@@ -155,6 +158,20 @@ impl Run {
     }
 }
 
+/// All that a watcher can be shown: the log from its beginning, and the state.
+async fn watched(process: &Process, evidence: &mut Evidence) {
+    let admin = process.admin();
+    let revision = admin.add_provider("the last", ProviderKind::Ollama).await.revision;
+    let beginning = v1::WatchRequest { from_revision: Some(0), ..Default::default() };
+    let state = v1::WatchRequest { include_state: true, ..Default::default() };
+    for request in [beginning, state] {
+        for message in Watching::open(&admin, request).await.up_to(revision).await {
+            evidence.add("a watched message", message.encode_to_vec());
+            evidence.add("a printed message", format!("{message:?}"));
+        }
+    }
+}
+
 async fn nothing_leaks(cluster: Option<Cluster>) {
     let mut run = Run::new(cluster).await;
     let mut process = run.start();
@@ -168,6 +185,7 @@ async fn nothing_leaks(cluster: Option<Cluster>) {
     ways.a_broken_database().await;
     ways.a_new_master_key().await;
     drop(ways);
+    watched(&process, &mut evidence).await;
     if run.cluster.is_some() {
         let admin = process.admin();
         Ways::new(&mut run, admin, &planted, &mut evidence).await.a_database_that_dies().await;
@@ -184,7 +202,14 @@ async fn nothing_leaks(cluster: Option<Cluster>) {
     let mut finder = Finder::default();
     finder.add("planted", &planted);
     let found: BTreeSet<_> = evidence.search(&finder).into_iter().map(|(place, _)| place).collect();
-    let mut expected = vec!["an answer", "a printed answer", "an error", "details of an error", "the file run-0.log"];
+    let mut expected = vec![
+        "an answer",
+        "a watched message",
+        "a printed answer",
+        "an error",
+        "details of an error",
+        "the file run-0.log",
+    ];
     expected.extend(match run.cluster {
         Some(_) => ["the dump", "the database server's log"],
         None => ["the file modelward.db", "the file modelward.db-wal"],

@@ -18,7 +18,7 @@ use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
 
 use super::generator::{Generator, Known};
-use super::judge::{Answer, Unread, judge};
+use super::judge::{Answer, Unread, judge, judge_stream};
 use super::shape::{Method, Shapes};
 use super::value::one;
 
@@ -108,7 +108,10 @@ impl Attack {
             ways.handlers.clone().oneshot(request).await
         };
         // The gate catches panics, and its answer tells; without it they arrive here.
-        let answered = AssertUnwindSafe(async { judge(sent.await.unwrap_or_else(|never| match never {})).await });
+        let answered = AssertUnwindSafe(async {
+            let response = sent.await.unwrap_or_else(|never| match never {});
+            if method.path.ends_with("/Watch") { judge_stream(response).await } else { judge(response).await }
+        });
         let answer = answered.catch_unwind().await.unwrap_or_else(|_| Err("a panic".to_owned()));
         match answer.map_err(&told)? {
             Answer::Refused(refusal) => Ok(refusal.reason),

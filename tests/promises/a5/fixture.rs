@@ -5,6 +5,7 @@ use std::time::Duration;
 use modelward::app::Api;
 use modelward::proto::server as rpc;
 use modelward::proto::v1::{self, ProviderKind, Role};
+use modelward::proto::watch;
 use modelward::service::Services;
 use modelward::snapshot::{Check, Differences};
 use tonic::service::Routes;
@@ -72,7 +73,8 @@ pub async fn attack(server: &Server, seed: u64, rehearse: u8) -> Attack {
 /// The ways into the server: as its listeners have it, and its handlers alone.
 pub fn ways(server: &Server) -> Ways<Api, Routes> {
     let parts = server.parts();
-    let services = Services::new(parts.control.clone(), parts.health.clone(), parts.facts.clone());
+    let services =
+        Services::new(parts.control.clone(), parts.health.clone(), parts.roster.clone(), parts.facts.clone());
     let mut handlers = Routes::builder();
     handlers
         .add_service(rpc::provider_service_server::ProviderServiceServer::new(services.clone()))
@@ -81,7 +83,7 @@ pub fn ways(server: &Server) -> Ways<Api, Routes> {
         .add_service(rpc::model_service_server::ModelServiceServer::new(services.clone()))
         .add_service(rpc::binding_service_server::BindingServiceServer::new(services.clone()))
         .add_service(rpc::routing_service_server::RoutingServiceServer::new(services.clone()))
-        .add_service(rpc::watch_service_server::WatchServiceServer::new(services.clone()))
+        .add_service(watch::watch_service_server::WatchServiceServer::new(services.clone()))
         .add_service(rpc::audit_service_server::AuditServiceServer::new(services.clone()))
         .add_service(rpc::admin_service_server::AdminServiceServer::new(services));
     Ways { gate: server.api(), handlers: handlers.routes().prepare() }

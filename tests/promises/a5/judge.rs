@@ -1,9 +1,12 @@
 //! What an answer may be, whatever the request was.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt as _;
 use modelward::proto::v1::ErrorReason;
+use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
@@ -26,6 +29,37 @@ pub enum Unread {
     TooLarge,
     TooDeep,
     Undecodable,
+}
+
+/// How long a stream is listened to.
+const LISTEN: Duration = Duration::from_millis(50);
+
+/// Reads the beginning of a stream, which has no end.
+///
+/// # Errors
+/// What is wrong with it.
+pub async fn judge_stream(response: Response<Body>) -> Result<Answer, String> {
+    if Status::from_header_map(response.headers()).is_some() {
+        return judge(response).await;
+    }
+    let packed = is_packed(response.headers());
+    let mut body = response.into_body();
+    let Ok(Some(first)) = timeout(LISTEN, body.frame()).await else { return Ok(Answer::Message(None)) };
+    let first = first.map_err(|error| format!("a stream that breaks off: {error:?}"))?;
+    match first.into_data() {
+        Ok(data) if !packed => {
+            // The first message of several, behind whether it is compressed and its length.
+            let length = data.get(1..5).and_then(|length| length.try_into().ok()).map_or(0, u32::from_be_bytes);
+            let message = data.get(5..5 + length as usize);
+            Ok(Answer::Message(message.map(|message| data.slice_ref(message))))
+        }
+        Ok(_) => Ok(Answer::Message(None)),
+        Err(frame) => {
+            let trailers = frame.into_trailers().map_err(|_| "a frame of another kind")?;
+            let status = Status::from_header_map(&trailers).ok_or("a stream that ends without a status")?;
+            refused(&status, &HeaderMap::new()).map(Answer::Refused)
+        }
+    }
 }
 
 /// Reads an answer to its end.
@@ -51,9 +85,13 @@ pub async fn judge(response: Response<Body>) -> Result<Answer, String> {
     if status.code() != Code::Ok {
         return refused(&status, &head.headers).map(Answer::Refused);
     }
-    let packed = head.headers.get("grpc-encoding").is_some_and(|encoding| encoding != "identity");
+    let packed = is_packed(&head.headers);
     let message = body.to_bytes();
     Ok(Answer::Message((!packed).then(|| message.slice(message.len().min(5)..))))
+}
+
+fn is_packed(headers: &HeaderMap) -> bool {
+    headers.get("grpc-encoding").is_some_and(|encoding| encoding != "identity")
 }
 
 /// The form of every refusal, as the contract has it.
