@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, bail};
-use bytes::{BufMut as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Request, Uri};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
@@ -31,8 +32,7 @@ impl Connection {
         Ok(Self { sender, authorization: format!("Bearer {token}").parse()? })
     }
 
-    /// Calls and answers the message that came back.
-    pub async fn call(&mut self, method: &Uri, framed: Bytes) -> anyhow::Result<Bytes> {
+    async fn send(&mut self, method: &Uri, framed: Bytes) -> anyhow::Result<Response<Incoming>> {
         let request = Request::post(method.clone())
             .header("te", "trailers")
             .header("content-type", "application/grpc")
@@ -41,10 +41,50 @@ impl Connection {
         self.sender.ready().await?;
         let answer = self.sender.send_request(request).await?;
         check(answer.headers())?;
+        Ok(answer)
+    }
+
+    /// Calls and answers the message that came back.
+    pub async fn call(&mut self, method: &Uri, framed: Bytes) -> anyhow::Result<Bytes> {
+        let answer = self.send(method, framed).await?;
         let body = answer.into_body().collect().await?;
         check(body.trailers().context("an answer without trailers")?)?;
         let mut bytes = body.to_bytes();
         Ok(bytes.split_off(FRAME.min(bytes.len())))
+    }
+}
+
+impl Connection {
+    /// Calls a method that answers with a stream.
+    pub async fn stream(&mut self, method: &Uri, framed: Bytes) -> anyhow::Result<Messages> {
+        let answer = self.send(method, framed).await?;
+        Ok(Messages { body: answer.into_body(), buffer: BytesMut::new() })
+    }
+}
+
+/// The messages of a stream.
+pub struct Messages {
+    body: Incoming,
+    buffer: BytesMut,
+}
+
+impl Messages {
+    /// The next one; none at the end of the stream.
+    pub async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
+        loop {
+            let length = self.buffer.get(1..FRAME).and_then(|mut bytes| bytes.try_get_u32().ok());
+            if let Some(length) = length {
+                let end = FRAME + usize::try_from(length)?;
+                if self.buffer.len() >= end {
+                    return Ok(Some(self.buffer.split_to(end).split_off(FRAME).freeze()));
+                }
+            }
+            let Some(frame) = self.body.frame().await else { return Ok(None) };
+            match frame?.into_data() {
+                Ok(data) => self.buffer.extend_from_slice(&data),
+                Err(frame) => check(frame.trailers_ref().context("a frame of another kind")?)?,
+            }
+        }
     }
 }
 

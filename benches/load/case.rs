@@ -11,16 +11,18 @@ mod sizes;
 mod sync;
 mod targets;
 mod visibility;
+mod watch;
 mod writes;
 
 type Case = fn() -> anyhow::Result<()>;
 
-const CASES: [(&str, Case); 10] = [
+const CASES: [(&str, Case); 11] = [
     ("reads", reads::run),
     ("targets", targets::run),
     ("pages", pages::run),
     ("writes", writes::run),
     ("visibility", visibility::run),
+    ("watch", watch::run),
     ("sizes", sizes::run),
     ("memory", memory::run),
     ("accounts", accounts::run),

@@ -21,7 +21,7 @@ pub fn run() -> anyhow::Result<()> {
     let (mut answered, mut seen) = (Vec::new(), Vec::new());
     for number in 0..WRITES {
         let begun = Instant::now();
-        let written = write(&near, &template.provider, number)?;
+        let written = change(&near, &template.provider, number)?;
         let known = Instant::now();
         while read(&far, &template.provider)? < written {
             anyhow::ensure!(known.elapsed() < Duration::from_secs(10), "the other replica does not follow");
@@ -39,7 +39,7 @@ pub fn run() -> anyhow::Result<()> {
 }
 
 /// Changes the provider; its revision then.
-fn write(server: &Server, id: &str, number: usize) -> anyhow::Result<i64> {
+pub fn change(server: &Server, id: &str, number: usize) -> anyhow::Result<i64> {
     let description = Some(format!("change {number}"));
     let request = v1::UpdateProviderRequest {
         provider: Some(v1::Provider { id: id.to_owned(), description, ..provider("template") }),
