@@ -98,18 +98,18 @@ impl Client {
         }
     }
 
-    /// Makes a call, repeating it where that is safe and makes sense.
+    /// Makes a call, repeating it where that is safe and makes sense: one that may have cost only before it was sent.
     pub(super) async fn call(&self, call: &Call<'_>, terms: &Terms) -> Result<Answer, CallError> {
         let key = Key { host: call.destination()?, reach: terms.reach };
         let mut failures = 0;
         loop {
-            let error = match self.attempt(call, terms, &key).await {
+            let Failure { error, unsent, .. } = match self.attempt(call, terms, &key).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => error,
+                Err(failure) => failure,
             };
             failures += 1;
             let last = i64::from(failures) >= i64::from(terms.retry.max_attempts);
-            if last || !call.repeatable || !retry::is_worth_it(&error) {
+            if last || !(call.repeatable || unsent) || !retry::is_worth_it(&error) {
                 return Err(error);
             }
             let pause = retry::pause(&terms.retry, failures, error.retry_after, fastrand::f64());
@@ -120,18 +120,18 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, call: &Call<'_>, terms: &Terms, key: &Key) -> Result<Answer, CallError> {
+    async fn attempt(&self, call: &Call<'_>, terms: &Terms, key: &Key) -> Result<Answer, Failure> {
         if let Some(connection) = self.pool.take(key) {
             match self.exchange(connection, call, terms, key).await {
                 // The peer closed the idle connection meanwhile: a new one, unless the request may have arrived.
                 Err(stale) if stale.unsent || (stale.cut && call.repeatable) => {}
-                outcome => return outcome.map_err(|failure| failure.error),
+                outcome => return outcome,
             }
         }
         let bound = terms.connect_timeout.min(left(terms.deadline));
         let connection = timeout(bound, self.open(&key.host, terms.reach));
-        let connection = connection.await.map_err(|_| CallError::timeout("no connection", bound))??;
-        self.exchange(connection, call, terms, key).await.map_err(|failure| failure.error)
+        let connection = connection.await.unwrap_or_else(|_| Err(CallError::timeout("no connection", bound)));
+        self.exchange(connection.map_err(Failure::unsent)?, call, terms, key).await
     }
 
     async fn open(&self, host: &Host, reach: Reach) -> Result<Connection, CallError> {

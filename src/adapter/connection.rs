@@ -38,6 +38,13 @@ pub(super) struct Failure {
     pub(super) cut: bool,
 }
 
+impl Failure {
+    /// Of a call that never got a connection.
+    pub(super) const fn unsent(error: CallError) -> Self {
+        Self { error, unsent: true, cut: false }
+    }
+}
+
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         Self { error, unsent: false, cut: false }

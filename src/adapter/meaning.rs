@@ -35,6 +35,10 @@ const CODES: &[(&[&str], Meaning)] = &[
             "billing_hard_limit_reached",
             "insufficient_balance",
             "1113",
+            // Limits of Zhipu's plans, and Ark's.
+            "1308",
+            "1310",
+            "quotaexceeded",
             "arrearage",
             "accountoverdueerror",
             "servicequotaexceededexception",
@@ -66,10 +70,18 @@ const CODES: &[(&[&str], Meaning)] = &[
             "missingauthenticationtoken",
             "missingauthenticationtokenexception",
             "incompletesignature",
+            // Zhipu.
+            "1000",
+            "1001",
+            "1002",
+            "1003",
         ],
         Meaning::BadKey,
     ),
-    (&["access_denied", "accessdenied", "no_parameter_permission", "modelnotopen"], Meaning::NoPermission),
+    (
+        &["access_denied", "accessdenied", "no_parameter_permission", "modelnotopen", "permissiondenied"],
+        Meaning::NoPermission,
+    ),
     (&["unsupported_parameter"], Meaning::WrongParameter),
 ];
 
@@ -97,7 +109,9 @@ pub fn meaning(status: u16, error: &VendorError) -> Meaning {
 fn by_code(error: &VendorError) -> Option<Meaning> {
     let known = |code: &String| {
         let code = code.to_ascii_lowercase();
-        CODES.iter().find(|(codes, _)| codes.contains(&code.as_str())).map(|(_, meaning)| *meaning)
+        let find = |code: &str| CODES.iter().find(|(codes, _)| codes.contains(&code)).map(|(_, meaning)| *meaning);
+        // Ark puts what exactly is used up behind a dot.
+        find(&code).or_else(|| find(code.split('.').next()?))
     };
     error.codes.iter().find_map(known)
 }
@@ -109,7 +123,7 @@ fn by_message(message: &str) -> Meaning {
         Meaning::WrongParameter
     } else if says(&["api key not valid", "api key expired"]) {
         Meaning::BadKey
-    } else if says(&["credit balance"]) {
+    } else if says(&["credit balance", "spend limit", "usage limit"]) {
         Meaning::NoCredit
     } else if says(&["model"]) && says(&["not exist", "not found", "invalid model", "identifier is invalid"]) {
         Meaning::UnknownModel
@@ -140,6 +154,15 @@ mod tests {
             (402, "", "Insufficient Balance", Meaning::NoCredit),
             (429, "insufficient_quota", "", Meaning::NoCredit),
             (429, "1113", "", Meaning::NoCredit),
+            (429, "1310", "", Meaning::NoCredit),
+            (429, "QuotaExceeded.Trial", "", Meaning::NoCredit),
+            (429, "RateLimitExceeded.EndpointRPMExceeded", "", Meaning::RateLimited),
+            (429, "Throttling.AllocationQuota", "", Meaning::RateLimited),
+            (429, "1302", "", Meaning::RateLimited),
+            (404, "InvalidEndpointOrModel.NotFound", "", Meaning::UnknownModel),
+            (401, "PermissionDenied", "", Meaning::NoPermission),
+            (200, "1001", "", Meaning::BadKey),
+            (400, "", "You have reached your specified API usage limits", Meaning::NoCredit),
             (429, "rate_limit_exceeded", "", Meaning::RateLimited),
             (529, "overloaded_error", "", Meaning::RateLimited),
             (408, "", "", Meaning::RateLimited),

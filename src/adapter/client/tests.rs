@@ -280,7 +280,11 @@ impl Resolve for Table {
     fn resolve<'a>(&'a self, name: &'a str, port: u16) -> Pending<'a, std::io::Result<Vec<SocketAddr>>> {
         let turn = self.asked.fetch_add(1, Ordering::SeqCst);
         let found = self.addresses.get(name).map(|list| {
-            list[turn % list.len()].split(',').map(|ip| SocketAddr::new(ip.parse().unwrap(), port)).collect()
+            list[turn % list.len()]
+                .split(',')
+                .filter(|ip| !ip.is_empty())
+                .map(|ip| SocketAddr::new(ip.parse().unwrap(), port))
+                .collect()
         });
         Box::pin(async move { Ok(found.unwrap_or_default()) })
     }
@@ -290,6 +294,20 @@ fn resolving(addresses: HashMap<&'static str, Vec<&'static str>>, allow_private:
     let table = Arc::new(Table { addresses, asked: AtomicUsize::new(0) });
     let config = ClientConfig { allow_private, ..ClientConfig::default() };
     (Client::with_resolver(&config, Arc::new(SystemClock), table.clone()).unwrap(), table)
+}
+
+#[tokio::test]
+async fn what_may_cost_is_repeated_before_it_was_sent() {
+    let server = Server::start(|_| reply(503, "")).await;
+    // The name is unknown at first.
+    let names = HashMap::from([("vendor.example.com", vec!["", "127.0.0.1"])]);
+    let (client, table) = resolving(names, true);
+    let endpoint = patient(&format!("http://vendor.example.com:{}/v1", server.address.port()), 5);
+    let call = Call::post(Location::base(&endpoint).unwrap().join("chat/completions"), &serde_json::json!({}));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let error = client.call(&call, &client.terms(Vllm, &endpoint, deadline)).await.err().unwrap();
+    assert_eq!(error.http_status(), Some(503));
+    assert_eq!((table.asked.load(Ordering::SeqCst), server.seen().len()), (2, 1), "once it was sent, never again");
 }
 
 #[tokio::test]

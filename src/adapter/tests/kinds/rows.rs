@@ -125,6 +125,10 @@ pub(super) const ROWS: &[Row] = &[
                 "/compatible-mode/v1/models",
                 r#"{"object":"list","data":[{"id":"qwen-plus"},{"id":"text-embedding-v4"}]}"#,
             ),
+            (
+                "/api/v1/models?page_no=1&page_size=100",
+                r#"{"output":{"total":2,"page_no":1,"models":[{"model":"qwen-plus"},{"model":"text-embedding-v4"}]}}"#,
+            ),
             ("/compatible-mode/v1/chat/completions", CHAT),
             ("/compatible-mode/v1/embeddings", VECTOR),
         ],
