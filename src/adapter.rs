@@ -46,11 +46,11 @@ mod zhipu;
 
 pub use address::{AddressClass, Reach, classify};
 pub use ask::{Ask, Subject, Tried};
-pub use catalogue::{Catalogue, CatalogueError, Entry};
+pub use catalogue::{Catalogue, CatalogueError, CurrentCatalogue, Entry};
 pub use client::{Client, ClientConfig};
 pub use descriptor::{Descriptor, SecretField};
 pub use dial::{Pending, Resolve, SystemResolver};
-pub use fault::{CallError, CallErrorKind};
+pub use fault::{Ailment, CallError, CallErrorKind};
 pub use meaning::Meaning;
 pub use request::Authority;
 pub use target::Target;

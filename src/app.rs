@@ -175,7 +175,10 @@ pub async fn serve(mut settings: Settings, metrics: Metrics) -> anyhow::Result<(
         tokio::select! {
             signal = signals.next() => match signal {
                 signal::Signal::Stop => break,
-                signal::Signal::Reload => app.parts.reload_keys(),
+                signal::Signal::Reload => {
+                    app.parts.reload_keys();
+                    app.parts.reload_catalogue();
+                }
             },
             () = crippled.cancelled() => break,
         }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 it worked, 1 it did not, 2 the command line is wrong. A failure is one line on stderr,
 //! `modelward: <problem>; <remedy>`.
 
+mod catalogue;
 mod client;
 mod config;
 mod health;
@@ -52,6 +53,8 @@ enum Command {
     Token(token::Token),
     #[command(subcommand)]
     Keys(keys::Keys),
+    #[command(subcommand)]
+    Catalogue(catalogue::Catalogue),
     Health(health::Health),
     Watch(watch::Watch),
 }
@@ -100,6 +103,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Config(config) => config.run(),
             Command::Token(token) => token.run().await,
             Command::Keys(keys) => keys.run().await,
+            Command::Catalogue(catalogue) => catalogue.run(),
             Command::Health(health) => health.run().await,
             Command::Watch(watch) => watch.run().await,
         }
@@ -161,6 +165,9 @@ mod tests {
             "modelward keys rotate --to k2 --wait",
             "modelward watch --state --kind model --kind endpoint --provider p --format json",
             "modelward watch --resume-token t --server http://127.0.0.1:1 --token-file f",
+            "modelward catalogue show openai gpt-4o-mini --output json",
+            "modelward catalogue search claude sonnet --set catalogue.file=models.json",
+            "modelward catalogue check models.json",
             "modelward health --address http://127.0.0.1:1 --service modelward.writes",
         ];
         for line in lines {

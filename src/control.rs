@@ -5,10 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::adapter::{Catalogue, Client};
+use tokio::sync::mpsc;
+
+use crate::adapter::{Catalogue, Client, CurrentCatalogue};
 use crate::changes::batch::Planner;
 use crate::changes::{RequestId, SecretUses, Statuses, UsageCounts, Write, Writer};
-use crate::domain::{Answer, CallContext, Clock, IdSource, Meta, Plan, PlanContext, Resource, Result, Timestamp, View};
+use crate::domain::{
+    Answer, CallContext, Clock, EndpointId, IdSource, Meta, Plan, PlanContext, Resource, Result, Timestamp, View,
+};
 use crate::routing::Router;
 use crate::secrets::Secrets;
 use crate::snapshot::query::Present;
@@ -58,7 +62,7 @@ pub struct Parts {
     pub store: Store,
     pub secrets: Secrets,
     pub client: Arc<Client>,
-    pub catalogue: Arc<Catalogue>,
+    pub catalogue: Arc<CurrentCatalogue>,
     pub router: Arc<Router>,
     pub usage: UsageCounts,
     pub secret_uses: SecretUses,
@@ -70,6 +74,8 @@ pub struct Parts {
     pub secret_use_retention: Duration,
     /// For all vendor calls of one request together; setting `egress.call_budget`.
     pub call_budget: Duration,
+    /// Endpoints at which calls of our own have failed, for whoever looks after their health.
+    pub failures: mpsc::Sender<EndpointId>,
 }
 
 /// All mutations. Cheap to clone.
@@ -110,9 +116,10 @@ impl Control {
         self.parts.clock.now()
     }
 
+    /// The catalogue in force.
     #[must_use]
-    pub fn catalogue(&self) -> &Catalogue {
-        &self.parts.catalogue
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.parts.catalogue.load()
     }
 
     #[must_use]

@@ -152,6 +152,13 @@ impl HealthChecks {
         });
     }
 
+    /// Takes in the failures of this server's own calls, until `stop`.
+    pub async fn hear(self, mut failures: mpsc::Receiver<EndpointId>, stop: CancellationToken) {
+        while let Some(Some(id)) = stop.run_until_cancelled(failures.recv()).await {
+            self.report_failure(id);
+        }
+    }
+
     /// Writes and shows the finding outside of the background checks; shows it here only if it cannot be written.
     async fn conclude(&self, finding: Finding) -> EndpointHealth {
         let findings = [finding];

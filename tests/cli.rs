@@ -52,7 +52,7 @@ fn a_wrong_command_line_has_its_own_exit_code() {
 
 #[test]
 fn help_is_data_and_teaches_by_examples() {
-    for verb in ["serve", "migrate", "token", "keys", "health"] {
+    for verb in ["serve", "migrate", "token", "keys", "catalogue", "health"] {
         let (_dir, output) = modelward(&[verb, "--help"], &[]);
         assert_eq!(output.status.code(), Some(0));
         assert!(stdout(&output).contains(&format!("modelward {verb}")), "{verb}");

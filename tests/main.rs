@@ -13,12 +13,14 @@
 
 mod access;
 mod binding;
+mod catalogue;
 mod citizenship;
 mod cli;
 mod credential;
 mod docs;
 mod durability;
 mod endpoint;
+mod failover;
 mod failpoint;
 mod health;
 mod histories;

@@ -11,6 +11,10 @@ use serde::Deserialize;
 use crate::domain::model::{Capability, DEFAULT_CURRENCY, ModelStatus, ModelType, Price, Pricing};
 use crate::domain::provider::ProviderKind;
 
+mod current;
+
+pub use current::CurrentCatalogue;
+
 const BUNDLED: &str = include_str!("../../data/catalogue/models.json");
 /// The schema that this code reads.
 const SCHEMA: u32 = 1;
@@ -23,6 +27,11 @@ pub enum CatalogueError {
     Malformed(#[from] serde_json::Error),
     #[error("the catalogue has the schema {found}, this server reads {SCHEMA}")]
     OtherSchema { found: u32 },
+    #[error("the catalogue's date is no date, such as 2026-11-20: {found}")]
+    BadDate { found: String },
+    /// Another one that is newer is in force.
+    #[error("the catalogue is of {found}, older than the one in use, which is of {current}")]
+    Older { found: String, current: String },
     #[error("the catalogue's entry {model_id} has a bad {field}: {value}")]
     BadEntry { model_id: String, field: &'static str, value: String },
 }
@@ -91,6 +100,10 @@ impl Catalogue {
         if file.schema_version != SCHEMA {
             return Err(CatalogueError::OtherSchema { found: file.schema_version });
         }
+        // In this form the order of texts is the order of dates.
+        if !file.date.parse::<jiff::civil::Date>().is_ok_and(|date| date.to_string() == file.date) {
+            return Err(CatalogueError::BadDate { found: file.date });
+        }
         let mut catalogue = Self { date: file.date, entries: HashMap::new(), lower: HashMap::new(), len: 0 };
         for row in file.models {
             // An entry of a kind that this version does not know is of no use, and no harm.
@@ -114,6 +127,14 @@ impl Catalogue {
     #[must_use]
     pub fn date(&self) -> &str {
         &self.date
+    }
+
+    /// All entries, by kind and id.
+    #[must_use]
+    pub fn entries(&self) -> Vec<&Entry> {
+        let mut entries: Vec<_> = self.entries.values().flat_map(HashMap::values).collect();
+        entries.sort_unstable_by_key(|entry| (entry.kind.name(), entry.model_id.as_str()));
+        entries
     }
 
     #[must_use]

@@ -43,6 +43,15 @@ pub enum CallErrorKind {
     },
 }
 
+/// What a failed call tells about the life of its endpoint, whatever it was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ailment {
+    /// No connection, or an answer that asks to be spared or admits to be ill.
+    Failing,
+    /// No answer in the time that there was, which may have been short.
+    Silent,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct CallError {
@@ -86,6 +95,27 @@ impl CallError {
         }
     }
 
+    /// What this tells about the endpoint's life: nothing, when it is about the key, the model or the call.
+    #[must_use]
+    pub const fn ailment(&self) -> Option<Ailment> {
+        match self.kind {
+            CallErrorKind::NameResolution
+            | CallErrorKind::Connect
+            | CallErrorKind::Tls
+            | CallErrorKind::Http { meaning: Meaning::ServerError | Meaning::RateLimited, .. } => {
+                Some(Ailment::Failing)
+            }
+            CallErrorKind::Timeout => Some(Ailment::Silent),
+            CallErrorKind::AddressRefused
+            | CallErrorKind::HostNotAllowed { .. }
+            | CallErrorKind::BadSecret
+            | CallErrorKind::TooLarge
+            | CallErrorKind::Http { .. }
+            | CallErrorKind::UnexpectedAnswer { .. }
+            | CallErrorKind::Unsupported { .. } => None,
+        }
+    }
+
     /// Whether another endpoint of the provider may do better.
     #[must_use]
     pub const fn is_about_the_endpoint(&self) -> bool {
@@ -115,6 +145,40 @@ impl From<CallError> for Error {
             }
             CallErrorKind::Unsupported { kind, call } => Self::UnsupportedByProvider { kind, call },
             _ => Self::ProviderError { http_status, message: error.message },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_about_the_key_the_model_or_the_call_says_nothing_about_the_endpoint() {
+        let http = |status, meaning| CallErrorKind::Http { status, meaning };
+        let host_not_allowed = CallErrorKind::HostNotAllowed { host: "h".into(), credential_id: CredentialId::nil() };
+        for (kind, expected) in [
+            (CallErrorKind::NameResolution, Some(Ailment::Failing)),
+            (CallErrorKind::Connect, Some(Ailment::Failing)),
+            (CallErrorKind::Tls, Some(Ailment::Failing)),
+            (CallErrorKind::Timeout, Some(Ailment::Silent)),
+            (http(500, Meaning::ServerError), Some(Ailment::Failing)),
+            (http(429, Meaning::RateLimited), Some(Ailment::Failing)),
+            (http(529, Meaning::RateLimited), Some(Ailment::Failing)),
+            (http(429, Meaning::NoCredit), None),
+            (http(401, Meaning::BadKey), None),
+            (http(403, Meaning::NoPermission), None),
+            (http(404, Meaning::NoSuchCall), None),
+            (http(404, Meaning::UnknownModel), None),
+            (http(400, Meaning::Refused), None),
+            (CallErrorKind::AddressRefused, None),
+            (host_not_allowed, None),
+            (CallErrorKind::BadSecret, None),
+            (CallErrorKind::TooLarge, None),
+            (CallErrorKind::UnexpectedAnswer { status: Some(200) }, None),
+            (CallErrorKind::Unsupported { kind: "x", call: "y" }, None),
+        ] {
+            assert_eq!(CallError::new(kind.clone(), "x").ailment(), expected, "{kind:?}");
         }
     }
 }

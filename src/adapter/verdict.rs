@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::ask::Tried;
-use super::fault::{CallError, CallErrorKind};
+use super::fault::{Ailment, CallError, CallErrorKind};
 use super::meaning::Meaning;
 use crate::domain::Timestamp;
 use crate::domain::credential::{Validation, ValidationCause, ValidationStatus};
@@ -22,6 +22,8 @@ pub struct KeyVerdict {
     pub http_status: Option<u16>,
     /// Whether another endpoint of the provider may decide.
     pub try_elsewhere: bool,
+    /// What was learnt about the endpoint besides.
+    pub ailment: Option<Ailment>,
 }
 
 impl KeyVerdict {
@@ -47,7 +49,7 @@ impl KeyVerdict {
     }
 
     fn of(status: Option<ValidationStatus>, cause: ValidationCause, message: impl Into<String>) -> Self {
-        Self { status, cause, message: message.into(), http_status: None, try_elsewhere: false }
+        Self { status, cause, message: message.into(), http_status: None, try_elsewhere: false, ailment: None }
     }
 
     /// What a failed call says about the key that it carried.
@@ -80,6 +82,7 @@ impl KeyVerdict {
         let mut verdict = Self::of(status, cause, error.message.clone());
         verdict.http_status = error.http_status();
         verdict.try_elsewhere = error.is_about_the_endpoint();
+        verdict.ailment = error.ailment();
         verdict
     }
 
@@ -108,6 +111,8 @@ pub struct ModelVerdict {
     pub http_status: Option<u16>,
     /// Whether another endpoint of the provider may decide.
     pub try_elsewhere: bool,
+    /// What was learnt about the endpoint besides.
+    pub ailment: Option<Ailment>,
 }
 
 impl ModelVerdict {
@@ -131,7 +136,15 @@ impl ModelVerdict {
     /// The vendor could not be asked: the former status stays.
     #[must_use]
     pub fn undecided(cause: AvailabilityCause, message: impl Into<String>) -> Self {
-        Self { status: None, cause, latency: None, message: message.into(), http_status: None, try_elsewhere: false }
+        Self {
+            status: None,
+            cause,
+            latency: None,
+            message: message.into(),
+            http_status: None,
+            try_elsewhere: false,
+            ailment: None,
+        }
     }
 
     /// What a failed call says about the model that it named.
@@ -166,6 +179,7 @@ impl ModelVerdict {
             message: error.message.clone(),
             http_status: error.http_status(),
             try_elsewhere: error.is_about_the_endpoint(),
+            ailment: error.ailment(),
         }
     }
 

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
 use super::keys;
-use crate::adapter::{Catalogue, Client, ClientConfig};
+use crate::adapter::{CatalogueError, Client, ClientConfig, CurrentCatalogue};
 use crate::auth::{Authenticator, TokenUses};
 use crate::changes::batch::Planner;
 use crate::changes::cluster;
@@ -20,7 +20,7 @@ use crate::changes::{
 use crate::config::{DatabaseUrl, Settings, Watch};
 use crate::control::upkeep::REPLICA_LIFETIME;
 use crate::control::{self, Control};
-use crate::domain::{Clock, IdSource, RandomIds, SystemClock, View as _};
+use crate::domain::{Clock, EndpointId, IdSource, RandomIds, SystemClock, View as _};
 use crate::health::{HealthChecks, HealthConfig, HealthParts, by_adapters};
 use crate::routing::Router;
 use crate::secrets::Secrets;
@@ -30,6 +30,9 @@ use crate::store::{Store, StoreConfig, StoreError};
 use crate::sync::{ScheduledSync, SyncConfig};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
+
+/// How many endpoints at which own calls failed may wait to be looked at.
+const FAILURES: usize = 1024;
 
 /// What the listeners, the command line and the tests work with.
 pub struct Parts {
@@ -69,6 +72,7 @@ impl Parts {
             WriterTask::build(store.clone(), snapshot.clone(), tail, Arc::clone(&planner), metrics.clone());
         tasks.spawn_vital("writer", task.run(tasks.stopping()));
         let (usage, secret_uses) = count_uses(&store, &statuses, settings, tasks);
+        let (failed, failures) = mpsc::channel(FAILURES);
         let control = Control::new(control::Parts {
             writer,
             planner,
@@ -86,11 +90,12 @@ impl Parts {
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
             call_budget: settings.egress.call_budget,
+            failures: failed,
             replica_id: facts.replica_id.clone(),
         });
         control.start_upkeep(tasks);
         control.warn_of_expiry(tasks, settings.usage.expiry_warning);
-        let health = check_health(&control, settings, tasks, metrics);
+        let health = check_health(&control, failures, settings, tasks, metrics);
         synchronise(&control, settings, tasks, metrics);
         let authenticator = authenticate(snapshot.clone(), &statuses, clock, tasks);
         let metrics = metrics.clone();
@@ -109,6 +114,24 @@ impl Parts {
             ids,
             facts,
         })
+    }
+
+    /// Reads the file of the catalogue again; one that is older or of no use leaves what is in force.
+    pub fn reload_catalogue(&self) {
+        let catalogue = &self.control.parts().catalogue;
+        if !catalogue.has_file() {
+            return;
+        }
+        match catalogue.reload() {
+            Ok(catalogue) => {
+                tracing::info!(
+                    catalogue.date = catalogue.date(),
+                    catalogue.models = catalogue.len(),
+                    "the catalogue was read again"
+                );
+            }
+            Err(error) => tracing::error!(error = %error, "the catalogue was not read again; the former one stays"),
+        }
     }
 
     /// Reads the master keys again; a bad file leaves the ring as it was.
@@ -150,8 +173,14 @@ fn compare(store: &Store, snapshot: &SnapshotHandle, tail: &Tail, tasks: &Tasks,
     comparison
 }
 
-/// Starts the background health checks.
-fn check_health(control: &Control, settings: &Settings, tasks: &Tasks, metrics: &Metrics) -> HealthChecks {
+/// Starts the background health checks, and hears what own calls learn of endpoints.
+fn check_health(
+    control: &Control,
+    failures: mpsc::Receiver<EndpointId>,
+    settings: &Settings,
+    tasks: &Tasks,
+    metrics: &Metrics,
+) -> HealthChecks {
     let config =
         HealthConfig { enabled: settings.health.enabled, max_in_flight: settings.health.max_in_flight, jitter: true };
     let control = control.parts();
@@ -165,6 +194,7 @@ fn check_health(control: &Control, settings: &Settings, tasks: &Tasks, metrics: 
     };
     let (health, background) = HealthChecks::build(config, parts, control.store.clone(), control.replica_id.clone());
     tasks.spawn("health", background.run(tasks.stopping()));
+    tasks.spawn("own failures", health.clone().hear(failures, tasks.stopping()));
     health
 }
 
@@ -267,9 +297,18 @@ pub async fn open_store(settings: &Settings) -> anyhow::Result<Store> {
     })
 }
 
-fn open_catalogue(file: Option<&Path>) -> anyhow::Result<Catalogue> {
-    match file {
-        Some(path) => Catalogue::load(path).with_context(|| format!("cannot use the catalogue {}", path.display())),
-        None => Ok(Catalogue::builtin()?),
+/// The built-in catalogue, or the file that the settings name. One that is older than the built-in one, as after an
+/// upgrade, is told and not used.
+fn open_catalogue(file: Option<&Path>) -> anyhow::Result<CurrentCatalogue> {
+    let current = CurrentCatalogue::builtin(file.map(Path::to_owned))?;
+    match (current.reload(), file) {
+        (Err(error @ CatalogueError::Older { .. }), _) => {
+            tracing::warn!(error = %error, "the built-in catalogue is used instead of the file");
+        }
+        (Err(error), Some(path)) => {
+            return Err(error).with_context(|| format!("cannot use the catalogue {}", path.display()));
+        }
+        _ => {}
     }
+    Ok(current)
 }

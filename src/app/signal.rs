@@ -9,7 +9,7 @@ use tokio::signal::unix::{self, SignalKind};
 pub enum Signal {
     /// SIGTERM or SIGINT.
     Stop,
-    /// SIGHUP: read the master keys again.
+    /// SIGHUP: read the master keys and the catalogue again.
     Reload,
 }
 

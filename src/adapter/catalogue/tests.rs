@@ -109,7 +109,7 @@ fn a_file_of_another_form_is_refused_with_the_reason() {
             "input_price_per_1k": null, "output_price_per_1k": null, "capabilities": [], "status": "available",
         });
         model[field] = serde_json::from_str(value).unwrap();
-        serde_json::json!({"schema_version": 1, "date": "d", "models": [model]}).to_string()
+        serde_json::json!({"schema_version": 1, "date": "2026-11-20", "models": [model]}).to_string()
     };
     for (field, value) in
         [("type", "\"x\""), ("status", "\"x\""), ("capabilities", "[\"x\"]"), ("input_price_per_1k", "\"-1\"")]
