@@ -30,10 +30,12 @@ mod parts;
 mod readiness;
 mod signal;
 mod socket;
+mod verify;
 
 pub use grpc::Api;
 pub use offline::Offline;
 pub use parts::{Parts, open_store};
+pub use verify::verify_log;
 
 /// How long no call must have run and nothing must have moved before connections are cut that do not close by
 /// themselves.

@@ -23,6 +23,7 @@ pub mod tail;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod usage;
+pub mod verify;
 pub mod watchers;
 pub mod watches;
 pub mod write;

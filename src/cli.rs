@@ -3,6 +3,7 @@
 //! Exit codes: 0 it worked, 1 it did not, 2 the command line is wrong. A failure is one line on stderr,
 //! `modelward: <problem>; <remedy>`.
 
+mod audit;
 mod catalogue;
 mod client;
 mod config;
@@ -55,6 +56,8 @@ enum Command {
     Keys(keys::Keys),
     #[command(subcommand)]
     Catalogue(catalogue::Catalogue),
+    #[command(subcommand)]
+    Audit(audit::Audit),
     Health(health::Health),
     Watch(watch::Watch),
 }
@@ -104,6 +107,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Token(token) => token.run().await,
             Command::Keys(keys) => keys.run().await,
             Command::Catalogue(catalogue) => catalogue.run(),
+            Command::Audit(audit) => audit.run().await,
             Command::Health(health) => health.run().await,
             Command::Watch(watch) => watch.run().await,
         }
@@ -168,6 +172,8 @@ mod tests {
             "modelward catalogue show openai gpt-4o-mini --output json",
             "modelward catalogue search claude sonnet --set catalogue.file=models.json",
             "modelward catalogue check models.json",
+            "modelward audit list --kind model --actor ci --limit 5 --format json",
+            "modelward audit verify --anchor 7:0000000000000000000000000000000000000000000000000000000000000000",
             "modelward health --address http://127.0.0.1:1 --service modelward.writes",
         ];
         for line in lines {

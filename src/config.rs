@@ -3,6 +3,7 @@
 //! Defaults are overridden by the TOML file, that by the environment, that by flags. What this module hands out is
 //! checked; nothing else reads the environment.
 
+mod audit;
 mod catalogue;
 mod database;
 mod declare;
@@ -28,6 +29,7 @@ mod watch;
 use std::fmt;
 use std::path::PathBuf;
 
+pub use audit::Audit;
 pub use catalogue::Catalogue;
 pub use database::{Database, DatabaseUrl};
 pub use declare::Spec;
@@ -66,6 +68,7 @@ pub struct Settings {
     pub reads: Reads,
     pub usage: Usage,
     pub watch: Watch,
+    pub audit: Audit,
     pub catalogue: Catalogue,
     pub shutdown: Shutdown,
 }
@@ -86,6 +89,7 @@ pub fn specs() -> impl Iterator<Item = Spec> {
         Reads::SPECS,
         Usage::SPECS,
         Watch::SPECS,
+        Audit::SPECS,
         Catalogue::SPECS,
         Shutdown::SPECS,
     ];
@@ -108,6 +112,7 @@ impl Settings {
             reads: Reads::read(values)?,
             usage: Usage::read(values)?,
             watch: Watch::read(values)?,
+            audit: Audit::read(values)?,
             catalogue: Catalogue::read(values)?,
             shutdown: Shutdown::read(values)?,
         };

@@ -20,6 +20,7 @@ use crate::snapshot::{Board, SnapshotHandle, StatusBoard};
 use crate::store::{Claim, Store};
 use crate::telemetry::Metrics;
 
+pub mod audit;
 pub mod binding;
 pub mod credential;
 pub mod endpoint;
@@ -72,6 +73,8 @@ pub struct Parts {
     pub replica_id: String,
     /// How long the record of secrets that were handed out is kept; setting `usage.secret_use_retention`.
     pub secret_use_retention: Duration,
+    /// How long changes stay in the log; none: for ever. Setting `audit.retention`.
+    pub log_retention: Option<Duration>,
     /// For all vendor calls of one request together; setting `egress.call_budget`.
     pub call_budget: Duration,
     /// Endpoints at which calls of our own have failed, for whoever looks after their health.

@@ -20,6 +20,7 @@ pub mod model;
 pub mod plan;
 pub mod provider;
 pub mod revision;
+pub mod rollback;
 pub mod secret;
 pub mod secret_use;
 pub mod text;

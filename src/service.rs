@@ -27,6 +27,7 @@ mod mutation;
 mod outcome;
 pub mod peer;
 mod provider;
+pub mod refused;
 mod routing;
 mod secret_use;
 pub mod status;

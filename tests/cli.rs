@@ -3,9 +3,12 @@
 use std::fs;
 use std::process::Output;
 
+use modelward::proto::v1::ProviderKind;
 use tempfile::TempDir;
 
+use crate::support::database::run_on_file;
 use crate::support::process::program;
+use crate::support::{Engine, Server};
 
 /// Runs the program in an empty directory with nothing but these variables.
 fn modelward(arguments: &[&str], variables: &[(&str, &str)]) -> (TempDir, Output) {
@@ -100,4 +103,60 @@ fn without_a_server_health_fails_and_says_what_to_do() {
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.is_empty());
     assert!(stderr(&output).contains("start it with `modelward serve`"), "{}", stderr(&output));
+}
+
+/// A server with a provider, and the arguments that name it.
+async fn server_to_ask() -> (Server, [String; 2]) {
+    let server = Server::start(Engine::Sqlite).await;
+    server.admin().add_provider("told", ProviderKind::Ollama).await;
+    let address = format!("--server=http://{}", server.address());
+    let token = format!("--token-file={}", server.directory().join("admin.token").display());
+    (server, [address, token])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_audit_log_is_listed_for_people_and_for_programs() {
+    let (_server, [address, token]) = server_to_ask().await;
+    let list = |more: &[&str]| {
+        let arguments = [&["audit", "list", &address, &token], more].concat();
+        let (_dir, output) = modelward(&arguments, &[]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        stdout(&output)
+    };
+    let table = list(&[]);
+    let lines: Vec<_> = table.lines().collect();
+    assert!(
+        lines[0].starts_with("REVISION") && lines[1].contains("create") && lines[1].contains("provider"),
+        "{table}"
+    );
+    assert_eq!(lines.len(), 3, "the token and the provider: {table}");
+    let told = list(&["--kind", "provider", "--format", "json", "--limit", "1"]);
+    let change: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((change["operation"].as_str(), change["resource_kind"].as_str()), (Some("create"), Some("provider")));
+    assert_eq!(change["actor"].as_str(), Some("admin"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rewritten_log_is_found_from_the_command_line() {
+    let (server, _) = server_to_ask().await;
+    let request = modelward::proto::v1::GetServerInfoRequest {};
+    let anchor = server.tokens().get_server_info(request).await.unwrap().into_inner().server_info.unwrap().audit_anchor;
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["modelward.db", "modelward.db-wal", "master.key"] {
+        fs::copy(server.directory().join(file), dir.path().join(file)).unwrap();
+    }
+    let data_dir = format!("--data-dir={}", dir.path().display());
+    let verify = |more: &[&str]| modelward(&[&["audit", "verify", &data_dir], more].concat(), &[]).1;
+    let intact = verify(&["--anchor", &anchor]);
+    assert_eq!(intact.status.code(), Some(0), "{}", stderr(&intact));
+    assert_eq!(stdout(&intact), format!("intact: 2 changes; anchor {anchor}\n"));
+    run_on_file(&dir.path().join("modelward.db"), "UPDATE changes SET actor = 'somebody else' WHERE revision = 2");
+    let changed = verify(&[]);
+    assert_eq!(changed.status.code(), Some(1));
+    assert!(stdout(&changed).starts_with("2/0: the column actor is not what was hashed\n"), "{}", stdout(&changed));
+    assert!(stderr(&changed).contains("the log was changed: 1 finding"), "{}", stderr(&changed));
+    let wrong = verify(&["--anchor", "7"]);
+    assert_eq!(wrong.status.code(), Some(2), "{}", stderr(&wrong));
+    let (_dir, none) = modelward(&["audit", "verify"], &[]);
+    assert!(stderr(&none).contains("there is no database at"), "{}", stderr(&none));
 }

@@ -20,6 +20,7 @@ use crate::support::{Engine, Refusal, Server};
 
 mod check;
 mod plan;
+mod rollback;
 mod rules;
 mod step;
 mod sync;
@@ -150,7 +151,8 @@ impl History {
         let kinds = self.server().providers().list_provider_kinds(v1::ListProviderKindsRequest {}).await.unwrap();
         let openai = kinds.into_inner().kinds.into_iter().find(|info| info.kind() == v1::ProviderKind::Openai).unwrap();
         let own_hosts = openai.default_base_urls.iter().map(|url| url.split('/').nth(2).unwrap().to_owned()).collect();
-        self.world = World { revision: head.revision.0, own_hosts, ..World::default() };
+        let past = vec![(head.revision.0, BTreeMap::new())];
+        self.world = World { revision: head.revision.0, past, own_hosts, ..World::default() };
         let store = self.server().parts().store.clone();
         self.fold.advance(&store, head.revision).await;
         self.watched = watched::Watched::after(head.revision.0);
@@ -306,7 +308,9 @@ fn tour() -> Vec<Step> {
         Write::UpdateBinding { which: 0, to: Some((false, 0)), fields: text(), mask },
         Write::DeleteBinding { which: 0 },
         Write::UpdateModelStatus { which: 0, active: false },
+        Write::RollbackResource { kind: 3, which: 0, past: 20 },
         Write::DeleteModel { which: 0 },
+        Write::RollbackResource { kind: 4, which: 0, past: 22 },
     ];
     let step = |write| Step::Write { write, expected: Expected::Right, validate_only: false, identified: true };
     writes.into_iter().map(step).chain([Step::Restart]).collect()
@@ -335,6 +339,7 @@ fn thing_of(rpc: &str, answer: &[u8]) -> Option<Thing> {
         "CredentialService" => {
             Thing::Credential(v1::CreateCredentialResponse::decode(answer).unwrap().credential.unwrap())
         }
+        "AuditService" => rollback::rolled_back(answer),
         "BindingService" => Thing::Binding(v1::CreateBindingResponse::decode(answer).unwrap().binding.unwrap()),
         _ => Thing::Model(v1::CreateModelResponse::decode(answer).unwrap().model.unwrap()),
     })
@@ -384,15 +389,15 @@ fn histories_end_as_the_model_says_on_postgres() {
     run(Engine::Postgres);
 }
 
-/// What writes takes a request id or, as AccessCredential, leaves a record.
+/// What writes takes a reason, for its record.
 #[test]
 fn every_rpc_that_writes_is_part_of_histories() {
-    let services =
-        ["Provider", "Endpoint", "Credential", "Model", "Binding"].map(|noun| format!("modelward.v1.{noun}Service/"));
+    let services = ["Provider", "Endpoint", "Credential", "Model", "Binding", "Audit"]
+        .map(|noun| format!("modelward.v1.{noun}Service/"));
     let writes = |rpc: &&String| {
         let (message, _) = dynamic::message(&format!("{}Request", rpc.split('/').next_back().unwrap()));
-        let shared = |field: &prost_types::FieldDescriptorProto| SHARED.contains(&field.name());
-        services.iter().any(|service| rpc.starts_with(service)) && message.field.iter().any(shared)
+        let reason = |field: &prost_types::FieldDescriptorProto| field.name() == "reason";
+        services.iter().any(|service| rpc.starts_with(service)) && message.field.iter().any(reason)
     };
     let all = dynamic::rpcs();
     let found: BTreeSet<_> = all.iter().filter(writes).map(|rpc| rpc.trim_start_matches("modelward.v1.")).collect();

@@ -12,6 +12,7 @@
 )]
 
 mod access;
+mod audit;
 mod binding;
 mod catalogue;
 mod citizenship;

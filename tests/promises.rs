@@ -25,6 +25,7 @@ mod s3;
 mod s5;
 mod s6;
 mod s7;
+mod s8;
 
 /// How much to do: the first number in the short form, the second in the long one (`MODELWARD_PROOFS=long`).
 pub fn effort(short: usize, long: usize) -> usize {

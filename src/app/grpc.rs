@@ -27,6 +27,7 @@ use crate::proto::{self, server as rpc, watch};
 use crate::service::gate::{self, Gate, Gated};
 use crate::service::in_flight::InFlight;
 use crate::service::peer::{Allowance, Peers};
+use crate::service::refused::Refusals;
 use crate::service::{self, Services};
 use crate::task::Tasks;
 
@@ -170,8 +171,12 @@ fn gate(parts: &Parts, settings: &Settings, peers: Peers, in_flight: InFlight) -
         request_timeout: settings.limits.request_timeout,
         peers,
         in_flight,
+        refusals: Refusals::default(),
         observer: Arc::new(move |ended| {
             metrics.rpc(ended.rpc, service::metadata::code_name(ended.code), ended.duration);
+            if let Some(reason) = ended.refused {
+                metrics.refused(reason);
+            }
         }),
     }
 }

@@ -89,6 +89,7 @@ impl Parts {
             metrics: metrics.clone(),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
+            log_retention: settings.audit.retention,
             call_budget: settings.egress.call_budget,
             failures: failed,
             replica_id: facts.replica_id.clone(),

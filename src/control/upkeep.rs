@@ -1,5 +1,5 @@
-//! What the server does by itself: destroys what was deleted long ago, forgets old request ids, tells the other
-//! replicas that it is there.
+//! What the server does by itself: destroys what was deleted long ago, forgets old request ids and, where that is
+//! set, old changes; tells the other replicas that it is there.
 //!
 //! Loops: `retention` every ten minutes ([`RETENTION`]), `heartbeat` every five seconds ([`HEARTBEAT`]). Every replica
 //! runs both; what one has done the next finds done.
@@ -13,11 +13,14 @@ use crate::changes::rewrap::Rewrapper;
 use crate::domain::View as _;
 use crate::domain::limits::REQUEST_ID_RETENTION;
 use crate::domain::provider::plan;
-use crate::store::StoreError;
+use crate::domain::{Head, Revision, Timestamp};
+use crate::store::{LogAnchor, StoreError};
 use crate::task::Tasks;
 
 pub const RETENTION: Duration = Duration::from_mins(10);
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Revisions that are removed from the log at a time.
+const SHORTEN: i64 = 1000;
 /// How long a replica that stops tries to say so.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// A replica that was not heard of for this long does not count.
@@ -81,6 +84,9 @@ impl Control {
         self.parts.store.forget_expired_secrets(now).await?;
         self.parts.store.forget_secret_uses(now.before(self.parts.secret_use_retention)).await?;
         self.parts.store.sweep_statuses().await?;
+        if let Some(retention) = self.parts.log_retention {
+            self.shorten_log(now.before(retention)).await?;
+        }
         let is_due = || {
             let providers = self.parts.snapshot.load().providers();
             providers.iter().any(|provider| provider.purge_time.is_some_and(|time| time <= now))
@@ -94,6 +100,28 @@ impl Control {
                 );
                 break;
             }
+        }
+        Ok(())
+    }
+
+    /// Removes what is older than a time from the log, in small steps: each holds up writes for as long as it takes. The
+    /// last revision stays, whatever its age.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn shorten_log(&self, older_than: Timestamp) -> Result<(), StoreError> {
+        let store = &self.parts.store;
+        let Some(old) = store.last_revision_before(older_than).await? else { return Ok(()) };
+        let last = old.0.min(store.head().await?.revision.0.saturating_sub(1));
+        let mut begin = store.log_anchor().await?.map_or(0, |anchor| anchor.head.revision.0);
+        while begin < last {
+            let revision = Revision(begin.saturating_add(SHORTEN).min(last));
+            // Another replica was faster.
+            let Some(hash) = store.find_commit(revision).await? else { return Ok(()) };
+            let head = Head { revision, hash };
+            store.shorten_log(&LogAnchor { head, seal: self.parts.secrets.seal_anchor(&head) }).await?;
+            tracing::info!(revision = revision.0, "old changes were removed from the log");
+            begin = revision.0;
         }
         Ok(())
     }

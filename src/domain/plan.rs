@@ -142,5 +142,17 @@ macro_rules! changed_fields {
 }
 pub(crate) use changed_fields;
 
+/// The same within a message that may be absent: a field of one that is absent differs from every value.
+macro_rules! changed_within {
+    ($path:literal, $before:expr, $after:expr; $($field:ident),+ $(,)?) => {{
+        let mut changed: Vec<String> = Vec::new();
+        $(if $before.map(|it| &it.$field) != $after.map(|it| &it.$field) {
+            changed.push(concat!($path, ".", stringify!($field)).into());
+        })+
+        changed
+    }};
+}
+pub(crate) use changed_within;
+
 #[cfg(test)]
 mod properties;

@@ -15,13 +15,15 @@ use super::error::SecretError;
 use super::key_ring::{KeyRing, Unwrap};
 use crate::domain::keyring::WrappedKey;
 use crate::domain::secret::CredentialSecret;
-use crate::domain::{ChainHash, Revision};
+use crate::domain::{ChainHash, Head, Revision};
 
 const FORMAT: &str = "modelward cluster key 1";
 const CHAIN: &str = "chain";
 const FINGERPRINT: &str = "fingerprint";
 const REQUEST_HASH: &str = "request_hash";
 const CANARY: &str = "canary";
+/// Begins what is sealed, so that it is never a line of the log: these begin with a revision.
+const ANCHOR: &[u8] = b"modelward log anchor";
 
 /// The opened keys. Cheap to clone.
 #[derive(Clone)]
@@ -87,6 +89,12 @@ impl ClusterKeys {
     pub fn chain(&self, revision: Revision, ordinal: u32, previous: &ChainHash, payload: &[u8]) -> ChainHash {
         // All but the payload have a fixed width, so no two changes read the same.
         ChainHash(self.0.chain.hmac(&[&revision.0.to_be_bytes(), &ordinal.to_be_bytes(), &previous.0, payload]))
+    }
+
+    /// The proof that a log was shortened on purpose up to this change.
+    #[must_use]
+    pub fn seal_anchor(&self, head: &Head) -> ChainHash {
+        ChainHash(self.0.chain.hmac(&[ANCHOR, &head.revision.0.to_be_bytes(), &head.hash.0]))
     }
 
     /// A keyed hash of a secret, 32 hex digits: equal secrets, equal fingerprints, within one cluster.

@@ -15,7 +15,7 @@ use super::error::SecretError;
 use super::key_ring::{KeyRing, Unwrap};
 use crate::domain::keyring::WrappedKey;
 use crate::domain::secret::{CredentialSecret, SealedSecret};
-use crate::domain::{ChainHash, CredentialId, Revision, Timestamp};
+use crate::domain::{ChainHash, CredentialId, Head, Revision, Timestamp};
 
 const CIPHERTEXT: &str = "modelward secret 1";
 const DATA_KEY: &str = "modelward data key 1";
@@ -105,6 +105,12 @@ impl Secrets {
     #[must_use]
     pub fn chain(&self, revision: Revision, ordinal: u32, previous: &ChainHash, payload: &[u8]) -> ChainHash {
         self.keys.chain(revision, ordinal, previous, payload)
+    }
+
+    /// See [`ClusterKeys::seal_anchor`].
+    #[must_use]
+    pub fn seal_anchor(&self, head: &Head) -> ChainHash {
+        self.keys.seal_anchor(head)
     }
 
     /// See [`ClusterKeys::fingerprint`].

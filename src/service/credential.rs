@@ -21,7 +21,7 @@ use crate::wire::page::{RawItem, RawPage};
 
 impl Services {
     /// The credential with its status; `validation` where a newer one than the board's is known.
-    fn show_credential(&self, credential: &Credential, validation: Option<&Validation>) -> v1::Credential {
+    pub(super) fn show_credential(&self, credential: &Credential, validation: Option<&Validation>) -> v1::Credential {
         let board = self.control.board().load();
         let status = self.credential_status(credential, &board);
         wire::credential::full(

@@ -22,7 +22,7 @@ const MAX_EXCLUDED: usize = 100;
 
 impl Services {
     /// The endpoint with its health.
-    fn show_endpoint(&self, endpoint: &Endpoint) -> v1::Endpoint {
+    pub(super) fn show_endpoint(&self, endpoint: &Endpoint) -> v1::Endpoint {
         wire::endpoint::full(endpoint, self.control.board().load().health(endpoint.id).map(|entry| &***entry))
     }
 }

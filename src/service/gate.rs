@@ -23,6 +23,7 @@ use super::departure::Departure;
 use super::in_flight::InFlight;
 use super::metadata::{self, REQUEST_ID, REVISION};
 use super::peer::{Peers, Share};
+use super::refused::Refusals;
 use super::status::status;
 use crate::auth::table::{self, Rpc};
 use crate::auth::{Access, Authenticator};
@@ -43,6 +44,8 @@ pub struct Ended {
     pub rpc: &'static str,
     pub code: Code,
     pub duration: Duration,
+    /// Why it was refused, where the gate did that, or the handler for want of a role.
+    pub refused: Option<&'static str>,
 }
 
 /// What is told of every call that ended.
@@ -63,6 +66,7 @@ pub struct Config {
     pub peers: Peers,
     pub in_flight: InFlight,
     pub observer: Observer,
+    pub refusals: Refusals,
 }
 
 /// The layer around all services.
@@ -125,6 +129,7 @@ struct Call {
     rpc: Option<Rpc>,
     peer: Option<std::net::SocketAddr>,
     caller: Option<Arc<Caller>>,
+    refused: Option<&'static str>,
 }
 
 impl Call {
@@ -132,7 +137,7 @@ impl Call {
         let path = request.uri().path().to_owned();
         let rpc = table::find(&path, config.reflection);
         let trace_id = metadata::trace_id(request.headers()).unwrap_or_else(metadata::new_trace_id);
-        Self { config, started: Instant::now(), trace_id, path, rpc, peer: peer(request), caller: None }
+        Self { config, started: Instant::now(), trace_id, path, rpc, peer: peer(request), caller: None, refused: None }
     }
 
     async fn run<S>(mut self, inner: S, request: Request<Body>) -> std::result::Result<Response<Body>, S::Error>
@@ -156,7 +161,10 @@ impl Call {
         let mut response = match outcome {
             Ok(Ok(Ok(response))) => self.with_details(response),
             Ok(Ok(Err(error))) => return Err(error),
-            Ok(Err(error)) => self.refuse(error),
+            Ok(Err(error)) => {
+                self.refused = Some(error.reason());
+                self.refuse(error)
+            }
             Err(_) => self.refuse(Error::internal()),
         };
         self.stamp(response.headers_mut());
@@ -255,14 +263,19 @@ impl Call {
         if panicked {
             tracing::error!(rpc, request_id, "a handler panicked; this is a bug");
         }
-        if self.rpc.is_some_and(|rpc| rpc.access == Access::Open) {
+        let refused = self.refused.or_else(|| (code == Code::PermissionDenied).then_some("FORBIDDEN"));
+        if matches!(code, Code::Unauthenticated | Code::PermissionDenied) {
+            if let Some(left_out) = self.config.refusals.tell(self.peer.map(|peer| peer.ip()), Instant::now()) {
+                tracing::warn!(rpc, reason = refused, actor, request_id, peer, left_out, "call refused");
+            }
+        } else if self.rpc.is_some_and(|rpc| rpc.access == Access::Open) {
             tracing::debug!(rpc, grpc.code = grpc_code, duration_ms, request_id, peer, "call");
         } else if duration > self.config.slow_call {
             tracing::warn!(rpc, grpc.code = grpc_code, duration_ms, actor, request_id, peer, "slow call");
         } else {
             tracing::info!(rpc, grpc.code = grpc_code, duration_ms, actor, request_id, peer, "call");
         }
-        (self.config.observer)(&Ended { rpc, code, duration });
+        (self.config.observer)(&Ended { rpc, code, duration, refused });
     }
 }
 

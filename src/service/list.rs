@@ -59,6 +59,7 @@ listing!(
     ListModelsRequest,
     ListModelsByCapabilityRequest,
     ListBindingsRequest,
+    ListChangesRequest,
     ListTokensRequest,
     ListSecretUseRequest,
     ListWatchersRequest,

@@ -19,7 +19,7 @@ use crate::wire::page::{RawAnswer, RawItem, RawPage};
 
 impl Services {
     /// The model with its availability and usage.
-    fn show_model(&self, model: &Model) -> v1::Model {
+    pub(super) fn show_model(&self, model: &Model) -> v1::Model {
         let board = self.control.board().load();
         let (tested, used) = (board.availability(model.id), board.model_usage(model.id));
         wire::model::full(model, tested.map(|entry| &***entry), used.map(|entry| &***entry))

@@ -58,6 +58,7 @@ mutating!(
     CreateBindingRequest,
     UpdateBindingRequest,
     DeleteBindingRequest,
+    RollbackResourceRequest,
     CreateTokenRequest,
     RevokeTokenRequest,
     RotateMasterKeyRequest,

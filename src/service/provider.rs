@@ -21,7 +21,7 @@ use crate::wire::page::{RawAnswer, RawItem, RawPage};
 
 impl Services {
     /// The provider with its status.
-    fn show_provider(&self, provider: &Provider) -> v1::Provider {
+    pub(super) fn show_provider(&self, provider: &Provider) -> v1::Provider {
         wire::provider::full(provider, self.control.board().load().sync(provider.id).map(|entry| &***entry))
     }
 }

@@ -218,6 +218,13 @@ tables! {
         head_hash -> Binary,
     }
 
+    log_anchor (singleton) {
+        singleton -> Integer,
+        revision -> BigInt,
+        hash -> Binary,
+        seal -> Binary,
+    }
+
     request_ids (identity, request_id) {
         identity -> Text,
         request_id -> Text,

@@ -32,6 +32,11 @@ struct Kind {
     kind: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
 /// Handles to all metrics; cheap to clone. The name of a metric is `modelward_` and the field's.
 #[derive(Clone)]
 pub struct Metrics {
@@ -39,6 +44,7 @@ pub struct Metrics {
     rpcs: Family<RpcLabels, Counter>,
     rpc_duration: Family<RpcName, Histogram, fn() -> Histogram>,
     store_errors: Family<Kind, Counter>,
+    refused_calls: Family<Reason, Counter>,
     probes: Family<Kind, Counter>,
     scheduled_syncs: Family<Kind, Counter>,
     scheduled_sync_duration: Histogram,
@@ -104,6 +110,7 @@ impl Metrics {
             writer_batch_size,
             snapshot_age_seconds,
             store_errors: add.family("store_errors", "Failures of the database by kind"),
+            refused_calls: add.family("refused_calls", "Calls that were not let in, by reason"),
             probes: add.family("probes", "Background and asked-for probes by result"),
             connections: add.gauge("connections", "Open gRPC connections"),
             revision: add.gauge("revision", "The revision that is applied"),
@@ -130,6 +137,11 @@ impl Metrics {
     pub fn rpc(&self, rpc: &'static str, code: &'static str, duration: Duration) {
         self.rpcs.get_or_create(&RpcLabels { rpc, code }).inc();
         self.rpc_duration.get_or_create(&RpcName { rpc }).observe(duration.as_secs_f64());
+    }
+
+    /// Counts a call that was refused before its handler, or for want of a role.
+    pub fn refused(&self, reason: &'static str) {
+        self.refused_calls.get_or_create(&Reason { reason }).inc();
     }
 
     /// Counts a failure of the database: `unavailable`, `conflict`, `full`, ….

@@ -20,6 +20,15 @@ pub fn encode(change: &Change) -> Bytes {
     LogRecord { change: Some(change::write(change)), token_hash }.encode_to_vec().into()
 }
 
+/// The change in a payload, as the audit log shows it.
+///
+/// # Errors
+/// What this program would not have written so.
+pub fn change(payload: &[u8]) -> Result<v1::Change, WireError> {
+    let record = LogRecord::decode(payload).map_err(|_| WireError::at("change", "does not decode"))?;
+    required("change", record.change)
+}
+
 /// Reads a payload back. The secret of a token is the same before and after, so one hash serves both.
 ///
 /// # Errors
@@ -71,6 +80,7 @@ mod tests {
         fn a_change_is_the_same_after_it_was_stored(change in arbitrary::change()) {
             let payload = encode(&change);
             prop_assert_eq!(decode(&payload).unwrap(), change.clone());
+            prop_assert_eq!(super::change(&payload).unwrap(), crate::wire::change::write(&change));
             prop_assert_eq!(encode(&change), payload);
         }
 

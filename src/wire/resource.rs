@@ -6,6 +6,7 @@ use super::enums::wire_enum;
 use super::{WireError, binding, credential, endpoint, keyring, model, provider, required, token};
 use crate::domain::{Resource, ResourceKind};
 use crate::proto::v1;
+use crate::proto::v1::get_resource_at_response::Resource as Former;
 use crate::proto::v1::resource::Resource as Message;
 
 wire_enum!(ResourceKind, v1::ResourceKind {
@@ -44,6 +45,20 @@ pub const fn tag(kind: ResourceKind) -> u32 {
         ResourceKind::Binding => 5,
         ResourceKind::Token => 6,
         ResourceKind::Keyring => 7,
+    }
+}
+
+/// The same as `GetResourceAt` answers it.
+#[must_use]
+pub fn former(resource: &Resource) -> Former {
+    match resource {
+        Resource::Provider(resource) => Former::Provider(provider::config(resource)),
+        Resource::Endpoint(resource) => Former::Endpoint(endpoint::config(resource)),
+        Resource::Credential(resource) => Former::Credential(credential::config(resource)),
+        Resource::Model(resource) => Former::Model(model::config(resource)),
+        Resource::Binding(resource) => Former::Binding(binding::config(resource)),
+        Resource::Token(resource) => Former::Token(token::config(resource)),
+        Resource::Keyring(resource) => Former::Keyring(keyring::config(resource)),
     }
 }
 

@@ -63,10 +63,11 @@ impl History {
         let tables = Testimony::of_tables(&image);
         agree(&self.fold.told, &tables, "log and tables");
         agree(&Testimony::of_memory(&parts.snapshot.load()), &tables, "memory and tables");
-        self.check_watched(image.clone()).await;
-        self.check_rows(image).await;
-        self.check_lists().await;
-        self.check_filters().await;
+        Box::pin(self.check_watched(image.clone())).await;
+        Box::pin(self.check_rows(image)).await;
+        Box::pin(self.check_lists()).await;
+        Box::pin(self.check_filters()).await;
+        Box::pin(self.check_past()).await;
     }
 
     /// The rows are the model's resources, and each is got by its id unless its provider is deleted.

@@ -4,6 +4,7 @@ use modelward::proto::v1::resource::Resource as Thing;
 use modelward::proto::v1::{self, FieldSource, ModelSource, ModelStatus, ModelType, Operation, ProviderKind};
 use prost::Message;
 
+use super::rollback::kind as kind_at;
 use super::rules::{Outcome, create, destroy, expect};
 use super::step::{Fields, Mask, Write};
 use super::world::{Edit, SOME_TIME, World, id_of};
@@ -162,6 +163,7 @@ impl World {
             | W::UpdateModelStatus { which, .. }
             | W::DeleteModel { which }
             | W::SetDefaultModel { which } => self.model_at(*which),
+            W::RollbackResource { kind, which, .. } => nth(self.ever(kind_at(*kind)), *which, |id| id),
             W::UpdateBinding { which, .. } | W::DeleteBinding { which } => self.binding_at(*which),
             W::CreateProvider { .. }
             | W::CreateEndpoint { .. }
@@ -198,6 +200,15 @@ impl World {
             | Write::SyncModels { .. } => self.of_model(write, id, expected),
             Write::CreateBinding { .. } | Write::UpdateBinding { .. } | Write::DeleteBinding { .. } => {
                 self.of_binding(write, id, expected)
+            }
+            Write::RollbackResource { kind, past, .. } => {
+                let place = self.past.len() - 1 - usize::from(*past) % self.past.len();
+                let (kind, revision) = (kind_at(*kind), self.past[place].0);
+                let outcome = self.rollback(kind, &id, place, expected);
+                let (resource_kind, resource_id) = (Some(kind.into()), id);
+                let request =
+                    v1::RollbackResourceRequest { resource_kind, resource_id, revision, ..Default::default() };
+                ("AuditService/RollbackResource", request.encode_to_vec(), outcome)
             }
             _ => self.of_credential(write, id, expected),
         };

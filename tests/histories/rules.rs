@@ -143,7 +143,7 @@ impl World {
         defaults.map(unset).collect()
     }
 
-    fn check_endpoint_name(&self, endpoint: &v1::Endpoint) -> Result<(), &'static str> {
+    pub fn check_endpoint_name(&self, endpoint: &v1::Endpoint) -> Result<(), &'static str> {
         let same = |other: &v1::Endpoint| other.name().to_lowercase() == endpoint.name().to_lowercase();
         let siblings = self.endpoints_of(endpoint.provider_id());
         let taken = siblings.iter().any(|other| other.id != endpoint.id && same(other));
@@ -276,6 +276,7 @@ impl World {
             ("name", before.name != after.name),
             ("description", before.description != after.description),
             ("type", before.r#type != after.r#type),
+            ("status", before.status != after.status),
         ];
         for (field, _) in changed.into_iter().filter(|(_, changed)| *changed) {
             after.field_sources.insert(field.into(), FieldSource::Person.into());

@@ -7,34 +7,122 @@ use proptest::prelude::*;
 /// A write. `which` counts the resources of its kind in order of age, from 0, round and round.
 #[derive(Debug, Clone)]
 pub enum Write {
-    CreateProvider { kind: bool, fields: Fields },
-    UpdateProvider { which: u8, fields: Fields, mask: Mask },
-    UpdateProviderStatus { which: u8, active: bool },
-    DeleteProvider { which: u8, purge: bool },
-    UndeleteProvider { which: u8 },
-    CreateEndpoint { of: u8, fields: Fields, host: u8, priority: u8, set_default: bool },
-    UpdateEndpoint { which: u8, fields: Fields, host: Option<u8>, mask: Mask },
-    DeleteEndpoint { which: u8 },
-    SetDefaultEndpoint { which: u8 },
-    CreateCredential { of: u8, fields: Fields, secret: u8, deny: bool },
-    UpdateCredential { which: u8, fields: Fields, mask: Mask },
-    RotateCredential { which: u8, secret: u8, grace: bool },
-    RevokeCredential { which: u8 },
-    DeleteCredential { which: u8 },
-    AccessCredential { which: u8 },
-    CreateModel { of: u8, model_id: u8, fields: Fields, kind: bool, set_default: bool },
-    UpdateModel { which: u8, fields: Fields, kind: Option<bool>, mask: Mask },
-    UpdateModelStatus { which: u8, active: bool },
-    DeleteModel { which: u8 },
-    SetDefaultModel { which: u8 },
-    SyncModels { of: u8, listed: u8, force: bool },
-    CreateBinding { of: u8, model: bool, fields: Fields },
-    UpdateBinding { which: u8, to: Option<(bool, u8)>, fields: Fields, mask: Mask },
-    DeleteBinding { which: u8 },
+    CreateProvider {
+        kind: bool,
+        fields: Fields,
+    },
+    UpdateProvider {
+        which: u8,
+        fields: Fields,
+        mask: Mask,
+    },
+    UpdateProviderStatus {
+        which: u8,
+        active: bool,
+    },
+    DeleteProvider {
+        which: u8,
+        purge: bool,
+    },
+    UndeleteProvider {
+        which: u8,
+    },
+    CreateEndpoint {
+        of: u8,
+        fields: Fields,
+        host: u8,
+        priority: u8,
+        set_default: bool,
+    },
+    UpdateEndpoint {
+        which: u8,
+        fields: Fields,
+        host: Option<u8>,
+        mask: Mask,
+    },
+    DeleteEndpoint {
+        which: u8,
+    },
+    SetDefaultEndpoint {
+        which: u8,
+    },
+    CreateCredential {
+        of: u8,
+        fields: Fields,
+        secret: u8,
+        deny: bool,
+    },
+    UpdateCredential {
+        which: u8,
+        fields: Fields,
+        mask: Mask,
+    },
+    RotateCredential {
+        which: u8,
+        secret: u8,
+        grace: bool,
+    },
+    RevokeCredential {
+        which: u8,
+    },
+    DeleteCredential {
+        which: u8,
+    },
+    AccessCredential {
+        which: u8,
+    },
+    CreateModel {
+        of: u8,
+        model_id: u8,
+        fields: Fields,
+        kind: bool,
+        set_default: bool,
+    },
+    UpdateModel {
+        which: u8,
+        fields: Fields,
+        kind: Option<bool>,
+        mask: Mask,
+    },
+    UpdateModelStatus {
+        which: u8,
+        active: bool,
+    },
+    DeleteModel {
+        which: u8,
+    },
+    SetDefaultModel {
+        which: u8,
+    },
+    SyncModels {
+        of: u8,
+        listed: u8,
+        force: bool,
+    },
+    CreateBinding {
+        of: u8,
+        model: bool,
+        fields: Fields,
+    },
+    UpdateBinding {
+        which: u8,
+        to: Option<(bool, u8)>,
+        fields: Fields,
+        mask: Mask,
+    },
+    DeleteBinding {
+        which: u8,
+    },
+    /// `which` counts all that ever was of the kind, `past` the revisions back from now.
+    RollbackResource {
+        kind: u8,
+        which: u8,
+        past: u8,
+    },
 }
 
 /// The RPCs that write, each of which has a variant above; a test compares the list with the descriptor.
-pub const RPCS: [&str; 24] = [
+pub const RPCS: [&str; 25] = [
     "ProviderService/CreateProvider",
     "ProviderService/UpdateProvider",
     "ProviderService/UpdateProviderStatus",
@@ -59,6 +147,7 @@ pub const RPCS: [&str; 24] = [
     "BindingService/CreateBinding",
     "BindingService/UpdateBinding",
     "BindingService/DeleteBinding",
+    "AuditService/RollbackResource",
 ];
 
 /// Settable fields that the kinds share, under whatever name: `None` is not carried.
@@ -185,9 +274,14 @@ fn binding() -> impl Strategy<Value = Write> {
     ]
 }
 
+fn rollback() -> impl Strategy<Value = Write> {
+    (0..5_u8, which(), 0..12_u8).prop_map(|(kind, which, past)| Write::RollbackResource { kind, which, past })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let expected = prop_oneof![4 => Just(Expected::Any), 2 => Just(Expected::Right), 1 => Just(Expected::Wrong)];
-    let write = prop_oneof![2 => provider(), 2 => endpoint(), 2 => credential(), 2 => model(), 1 => binding()];
+    let write =
+        prop_oneof![2 => provider(), 2 => endpoint(), 2 => credential(), 2 => model(), 1 => binding(), 1 => rollback()];
     let write = (write, expected, prop::bool::weighted(0.1), prop::bool::weighted(0.2)).prop_map(
         |(write, expected, validate_only, identified)| Step::Write { write, expected, validate_only, identified },
     );

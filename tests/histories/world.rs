@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use modelward::proto::v1;
 use modelward::proto::v1::resource::Resource as Thing;
-use modelward::proto::v1::{Operation, ProviderKind};
+use modelward::proto::v1::{Operation, ProviderKind, ResourceKind};
 use prost_types::Timestamp;
 
 /// What happens to one resource.
@@ -29,6 +29,8 @@ pub struct World {
     pub own_hosts: Vec<String>,
     /// Which secret each credential has.
     pub secrets: BTreeMap<String, u8>,
+    /// Everything as it was after each revision, from the beginning of the history.
+    pub past: Vec<(i64, BTreeMap<String, Thing>)>,
     /// What fingerprint each secret has turned out to have.
     pub fingerprints: BTreeMap<u8, String>,
 }
@@ -110,6 +112,7 @@ impl World {
             }
         }
         self.revision += i64::from(!edits.is_empty());
+        self.past.push((self.revision, self.things.clone()));
     }
 }
 
@@ -124,6 +127,17 @@ pub fn id_of(thing: &Thing) -> &str {
         Thing::Credential(one) => &one.id,
         Thing::Model(one) => &one.id,
         Thing::Binding(one) => &one.id,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn kind_of(thing: &Thing) -> ResourceKind {
+    match thing {
+        Thing::Provider(_) => ResourceKind::Provider,
+        Thing::Endpoint(_) => ResourceKind::Endpoint,
+        Thing::Credential(_) => ResourceKind::Credential,
+        Thing::Model(_) => ResourceKind::Model,
+        Thing::Binding(_) => ResourceKind::Binding,
         other => panic!("{other:?}"),
     }
 }

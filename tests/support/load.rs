@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use modelward::proto::v1;
 use tonic::{Code, Response, Status};
 use tonic_types::StatusExt as _;
 
@@ -16,9 +17,10 @@ mod credential;
 mod endpoint;
 mod model;
 mod provider;
+mod rollback;
 
 /// The RPCs with how often each is chosen. A change of the master key wraps every secret anew: seldom.
-pub const RPCS: [(&str, u32); 28] = [
+pub const RPCS: [(&str, u32); 29] = [
     ("CreateProvider", 8),
     ("UpdateProvider", 8),
     ("UpdateProviderStatus", 4),
@@ -43,6 +45,7 @@ pub const RPCS: [(&str, u32); 28] = [
     ("CreateBinding", 6),
     ("UpdateBinding", 4),
     ("DeleteBinding", 8),
+    ("RollbackResource", 6),
     ("CreateToken", 4),
     ("RevokeToken", 3),
     ("PurgeProvider", 2),
@@ -50,7 +53,8 @@ pub const RPCS: [(&str, u32); 28] = [
 ];
 
 /// What is done may turn out to be so already: then there is no record.
-const MAY_CHANGE_NOTHING: [&str; 8] = [
+const MAY_CHANGE_NOTHING: [&str; 9] = [
+    "RollbackResource",
     "UpdateProviderStatus",
     "UpdateModelStatus",
     "SetDefaultEndpoint",
@@ -113,6 +117,8 @@ pub struct Writer {
     models: Vec<String>,
     bindings: Vec<String>,
     tokens: Vec<String>,
+    /// Models and endpoints as they once were: kind, id, revision.
+    former: Vec<(v1::ResourceKind, String, i64)>,
     /// Of the attempt that is on its way.
     reason: String,
     pub book: Vec<Attempt>,
@@ -163,6 +169,7 @@ impl Writer {
             models: Vec::new(),
             bindings: Vec::new(),
             tokens: Vec::new(),
+            former: Vec::new(),
             reason: String::new(),
             book: Vec::new(),
         }
@@ -247,6 +254,7 @@ impl Writer {
             "CreateBinding" => self.create_binding().await,
             "UpdateBinding" => self.update_binding().await,
             "DeleteBinding" => self.delete_binding().await,
+            "RollbackResource" => self.rollback_resource().await,
             "CreateToken" => self.create_token().await,
             "RevokeToken" => self.revoke_token().await,
             "RotateMasterKey" => self.rotate_master_key().await,

@@ -173,6 +173,10 @@ impl Server {
         self.admin.models()
     }
 
+    pub fn audit(&self) -> AuditServiceClient<Authorized> {
+        self.admin.audit()
+    }
+
     pub fn bindings(&self) -> BindingServiceClient<Authorized> {
         self.admin.bindings()
     }
@@ -266,12 +270,12 @@ impl Caller {
         ModelServiceClient::new(self.authorized())
     }
 
-    pub fn bindings(&self) -> BindingServiceClient<Authorized> {
-        BindingServiceClient::new(self.authorized())
-    }
-
     pub fn audit(&self) -> AuditServiceClient<Authorized> {
         AuditServiceClient::new(self.authorized())
+    }
+
+    pub fn bindings(&self) -> BindingServiceClient<Authorized> {
+        BindingServiceClient::new(self.authorized())
     }
 
     pub fn routing(&self) -> RoutingServiceClient<Authorized> {

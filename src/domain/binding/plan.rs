@@ -11,6 +11,7 @@ use crate::domain::error::{Error, Result, Violations};
 use crate::domain::id::{BindingId, Id, ModelId, ProviderId};
 use crate::domain::mask::Mask;
 use crate::domain::meta::Meta;
+use crate::domain::model::parameters::parameter_differences;
 use crate::domain::plan::{Answer, Edit, Plan, PlanContext, changed_fields, check_revision};
 use crate::domain::revision::Revision;
 use crate::domain::view::View;
@@ -35,7 +36,7 @@ pub fn create(input: &BindingInput, view: &dyn View, context: &PlanContext<'_>) 
 }
 
 /// Refuses a target that does not exist, or whose provider is deleted.
-fn check_target(target: Target, view: &dyn View) -> Result<()> {
+pub(in crate::domain) fn check_target(target: Target, view: &dyn View) -> Result<()> {
     match target {
         Target::Model(id) => view.live_model(id).map(drop),
         Target::Provider(id) => view.live_provider(id).map(drop),
@@ -110,7 +111,8 @@ pub(in crate::domain) fn changed(
         fields.push(after.into());
         fields.extend((before != after).then(|| before.into()));
     }
-    fields.extend(changed_fields!(current, next; "parameters" => parameters, "labels" => meta.labels));
+    fields.extend(parameter_differences("parameters", current.parameters.as_ref(), next.parameters.as_ref()));
+    fields.extend(changed_fields!(current, next; "labels" => meta.labels));
     if fields.is_empty() {
         return Ok(Plan::unchanged(Answer::Resource(Resource::Binding(current))));
     }

@@ -15,7 +15,7 @@ use crate::domain::error::{Error, Result};
 use crate::domain::id::{CredentialId, Id};
 use crate::domain::mask::Mask;
 use crate::domain::meta::Meta;
-use crate::domain::plan::{Answer, Edit, Plan, PlanContext, SealOrder, changed_fields, check_revision};
+use crate::domain::plan::{Answer, Edit, Plan, PlanContext, SealOrder, changed_fields, changed_within, check_revision};
 use crate::domain::provider::Provider;
 use crate::domain::revision::Revision;
 use crate::domain::text::name_key;
@@ -130,13 +130,15 @@ fn named_hosts(current: &Credential, input: &CredentialInput, mask: &Mask) -> Re
     Ok(Some(asked).filter(|asked| asks && *asked != current.allowed_hosts))
 }
 
-pub(super) fn changed(current: Arc<Credential>, mut next: Credential, context: &PlanContext<'_>) -> Plan {
-    let fields = changed_fields!(current, next;
+pub(in crate::domain) fn changed(current: Arc<Credential>, mut next: Credential, context: &PlanContext<'_>) -> Plan {
+    let mut fields = changed_fields!(current, next;
         "alias" => alias, "description" => description, "hint" => hint, "fingerprint" => fingerprint,
         "secret_version" => secret_version, "allowed_hosts" => allowed_hosts, "expire_time" => expire_time,
-        "quota" => quota, "is_active" => is_active, "revoke_time" => revoke_time, "rotate_time" => rotate_time,
+        "is_active" => is_active, "revoke_time" => revoke_time, "rotate_time" => rotate_time,
         "previous_secret_expire_time" => previous_secret_expire_time, "labels" => meta.labels,
     );
+    let (old, new) = (current.quota.as_ref(), next.quota.as_ref());
+    fields.extend(changed_within!("quota", old, new; limit, unit, period));
     if fields.is_empty() {
         return Plan::unchanged(Answer::Resource(Resource::Credential(current)));
     }
@@ -200,7 +202,7 @@ pub fn access(id: CredentialId, version: i64, view: &dyn View, context: &PlanCon
 }
 
 /// Refuses to turn a usable credential into an unusable one, or none, when its provider needs it.
-fn check_last(
+pub(in crate::domain) fn check_last(
     current: &Credential,
     next: Option<&Credential>,
     view: &dyn View,
@@ -217,7 +219,7 @@ fn check_last(
     Err(Error::LastCredential { credential_id: current.id.uuid(), provider_id: current.provider_id.uuid() })
 }
 
-fn check_alias(credential: &Credential, siblings: &[Arc<Credential>]) -> Result<()> {
+pub(in crate::domain) fn check_alias(credential: &Credential, siblings: &[Arc<Credential>]) -> Result<()> {
     let key = name_key(&credential.alias);
     match siblings.iter().find(|other| other.id != credential.id && name_key(&other.alias) == key) {
         Some(holder) => Err(Error::AlreadyExists {

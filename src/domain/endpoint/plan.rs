@@ -35,11 +35,7 @@ pub fn create(
     let mut endpoint = fresh(provider_id, base_url, context);
     input.merge_into(&mut endpoint, &Mask::Carried)?;
     let siblings = view.endpoints_of(provider_id);
-    let limit = context.limits.endpoints_per_provider;
-    if siblings.len() >= limit {
-        let (what, setting) = ("endpoints of a provider", "limits.endpoints_per_provider");
-        return Err(Error::LimitExceeded { what, limit, setting });
-    }
+    check_limit(&siblings, context)?;
     check_name(&endpoint, &siblings)?;
     endpoint.is_default = set_default || siblings.is_empty();
     let mut edits = if endpoint.is_default { unset_defaults(&siblings, context) } else { Vec::new() };
@@ -48,6 +44,15 @@ pub fn create(
     edits.push(Edit::create(resource.clone()));
     edits.extend(admitted);
     Ok(Plan::of(edits, Answer::Resource(resource)))
+}
+
+pub(in crate::domain) fn check_limit(siblings: &[Arc<Endpoint>], context: &PlanContext<'_>) -> Result<()> {
+    let limit = context.limits.endpoints_per_provider;
+    if siblings.len() >= limit {
+        let (what, setting) = ("endpoints of a provider", "limits.endpoints_per_provider");
+        return Err(Error::LimitExceeded { what, limit, setting });
+    }
+    Ok(())
 }
 
 fn fresh(provider_id: ProviderId, base_url: BaseUrl, context: &PlanContext<'_>) -> Endpoint {
@@ -100,12 +105,17 @@ pub fn update(
     Ok(plan)
 }
 
-fn changed(current: Arc<Endpoint>, mut next: Endpoint, context: &PlanContext<'_>) -> Plan {
+pub(in crate::domain) fn changed(current: Arc<Endpoint>, mut next: Endpoint, context: &PlanContext<'_>) -> Plan {
     let fields = changed_fields!(current, next;
         "name" => name, "base_url" => base_url, "api_version" => api_version, "region" => region,
-        "connect_timeout" => connect_timeout, "read_timeout" => read_timeout, "retry" => retry,
+        "connect_timeout" => connect_timeout, "read_timeout" => read_timeout, "retry.max_attempts" => retry.max_attempts, "retry.initial_backoff" => retry.initial_backoff,
+        "retry.max_backoff" => retry.max_backoff,
         "is_default" => is_default, "is_active" => is_active, "priority" => priority, "weight" => weight,
-        "health_check" => health_check, "labels" => meta.labels,
+        "health_check.enabled" => health_check.enabled, "health_check.interval" => health_check.interval,
+        "health_check.timeout" => health_check.timeout,
+        "health_check.unhealthy_threshold" => health_check.unhealthy_threshold,
+        "health_check.healthy_threshold" => health_check.healthy_threshold,
+        "health_check.degraded_latency" => health_check.degraded_latency, "health_check.path" => health_check.path, "labels" => meta.labels,
     );
     if fields.is_empty() {
         return Plan::unchanged(Answer::Resource(Resource::Endpoint(current)));
@@ -168,7 +178,7 @@ fn with_default(endpoint: Arc<Endpoint>, is_default: bool, context: &PlanContext
     Edit::update(Resource::Endpoint(endpoint), Resource::Endpoint(Arc::new(next)), vec!["is_default".into()])
 }
 
-fn check_name(endpoint: &Endpoint, siblings: &[Arc<Endpoint>]) -> Result<()> {
+pub(in crate::domain) fn check_name(endpoint: &Endpoint, siblings: &[Arc<Endpoint>]) -> Result<()> {
     let key = name_key(&endpoint.name);
     match siblings.iter().find(|other| other.id != endpoint.id && name_key(&other.name) == key) {
         Some(holder) => Err(Error::AlreadyExists {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::{MAX_EXTRA_BYTES, MAX_EXTRA_LEVELS, MAX_STOP, MAX_TOKENS, ModelParameters, STOP_CHARACTERS};
 use crate::domain::error::Violations;
 use crate::domain::mask::Mask;
+use crate::domain::plan::changed_fields;
 
 impl ModelParameters {
     /// These parameters where they say something, those of `base` elsewhere: field by field. `stop` is one field, which
@@ -68,6 +69,22 @@ pub fn merge_parameters(field: &str, input: &ModelParameters, parameters: &mut O
     let extra = input.extra.clone().filter(|extra| !extra.is_empty());
     mask.merge(&path("extra"), &mut next.extra, extra.map(Some), None);
     *parameters = (next != ModelParameters::default()).then_some(next);
+}
+
+/// The fields in which two sets of parameters differ, by their paths at `field`. None at all is the same as nothing said.
+pub fn parameter_differences(
+    field: &str,
+    before: Option<&ModelParameters>,
+    after: Option<&ModelParameters>,
+) -> Vec<String> {
+    let nothing = ModelParameters::default();
+    let (before, after) = (before.unwrap_or(&nothing), after.unwrap_or(&nothing));
+    let names = changed_fields!(before, after;
+        "temperature" => temperature, "top_p" => top_p, "max_tokens" => max_tokens,
+        "frequency_penalty" => frequency_penalty, "presence_penalty" => presence_penalty, "stop" => stop,
+        "extra" => extra,
+    );
+    names.into_iter().map(|name| format!("{field}.{name}")).collect()
 }
 
 /// Adds what is wrong with a number of tokens.

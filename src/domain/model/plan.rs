@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::input::ModelInput;
+use super::parameters::parameter_differences;
 use super::{DESCRIPTIVE_FIELDS, FieldSource, Model, ModelSource, ModelStatus, ModelType, default_name};
 use crate::domain::binding::plan::check_model_unbound;
 use crate::domain::change::{Resource, ResourceKind};
@@ -12,7 +13,7 @@ use crate::domain::error::{Error, Result, Violations};
 use crate::domain::id::{Id, ModelId, ProviderId};
 use crate::domain::mask::Mask;
 use crate::domain::meta::Meta;
-use crate::domain::plan::{Answer, Edit, Plan, PlanContext, changed_fields, check_revision};
+use crate::domain::plan::{Answer, Edit, Plan, PlanContext, changed_fields, changed_within, check_revision};
 use crate::domain::revision::Revision;
 use crate::domain::view::View;
 
@@ -27,14 +28,7 @@ pub fn create(input: &ModelInput, set_default: bool, view: &dyn View, context: &
     let provider_id = input.provider_id.ok_or_else(|| Error::field("model.provider_id", "required"))?;
     let vendor_id = input.model_id.as_deref().ok_or_else(|| Error::field("model.model_id", "required"))?;
     view.live_provider(provider_id)?;
-    if let Some(holder) = view.model_named(provider_id, vendor_id) {
-        return Err(Error::AlreadyExists {
-            kind: ResourceKind::Model,
-            field: "model_id",
-            value: vendor_id.to_owned(),
-            holder: holder.id.uuid(),
-        });
-    }
+    check_free(provider_id, vendor_id, view)?;
     let mut model = fresh(provider_id, vendor_id, ModelSource::Manual, context);
     input.merge_into(&mut model, &Mask::Carried);
     model.field_sources = input.described().map(|field| (field.to_owned(), FieldSource::Person)).collect();
@@ -46,6 +40,19 @@ pub fn create(input: &ModelInput, set_default: bool, view: &dyn View, context: &
     let resource = Resource::Model(Arc::new(model));
     edits.push(Edit::create(resource.clone()));
     Ok(Plan::of(edits, Answer::Resource(resource)))
+}
+
+/// Refuses the identifier of another model of the provider.
+pub(in crate::domain) fn check_free(provider_id: ProviderId, vendor_id: &str, view: &dyn View) -> Result<()> {
+    match view.model_named(provider_id, vendor_id) {
+        Some(holder) => Err(Error::AlreadyExists {
+            kind: ResourceKind::Model,
+            field: "model_id",
+            value: vendor_id.to_owned(),
+            holder: holder.id.uuid(),
+        }),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn fresh(provider_id: ProviderId, vendor_id: &str, source: ModelSource, context: &PlanContext<'_>) -> Model {
@@ -95,6 +102,18 @@ pub fn update(
     }
     let mut next = Model::clone(&current);
     input.merge_into(&mut next, mask);
+    Ok(changed_by_person(current, next, unpin, view, context))
+}
+
+/// The plan of a change by hand: it pins what it changes, but for the fields in `unpin`. A default that becomes one of
+/// another type gives way to that type's own.
+pub(in crate::domain) fn changed_by_person(
+    current: Arc<Model>,
+    mut next: Model,
+    unpin: &[String],
+    view: &dyn View,
+    context: &PlanContext<'_>,
+) -> Plan {
     credit_person(&current, &mut next);
     for field in unpin {
         next.pinned_fields.remove(field);
@@ -102,7 +121,7 @@ pub fn update(
     if next.model_type != current.model_type && view.default_model(next.model_type).is_some() {
         next.is_default = false;
     }
-    Ok(changed(current, next, Vec::new(), context))
+    changed(current, next, Vec::new(), context)
 }
 
 fn check_immutable(input: &ModelInput, current: &Model) -> Result<()> {
@@ -119,6 +138,8 @@ fn check_immutable(input: &ModelInput, current: &Model) -> Result<()> {
 /// Notes which values a person has given. What a person changed in a synced model, a synchronisation leaves alone.
 fn credit_person(current: &Model, next: &mut Model) {
     for field in differences(current, next) {
+        // What is known of a message is known of it as a whole.
+        let field = field.split('.').next().unwrap_or_default().to_owned();
         if !DESCRIPTIVE_FIELDS.contains(&field.as_str()) {
             continue;
         }
@@ -130,14 +151,19 @@ fn credit_person(current: &Model, next: &mut Model) {
 }
 
 fn differences(before: &Model, after: &Model) -> Vec<String> {
-    changed_fields!(before, after;
+    let mut fields = changed_fields!(before, after;
         "name" => name, "description" => description, "version" => version, "type" => model_type,
-        "context_window" => context_window, "max_output_tokens" => max_output_tokens, "pricing" => pricing,
+        "context_window" => context_window, "max_output_tokens" => max_output_tokens,
         "capabilities" => capabilities, "recommended_uses" => recommended_uses,
-        "default_parameters" => default_parameters, "is_active" => is_active, "status" => status,
+        "is_active" => is_active, "status" => status,
         "pinned_fields" => pinned_fields, "field_sources" => field_sources, "is_default" => is_default,
         "labels" => meta.labels,
-    )
+    );
+    let (old, new) = (before.pricing.as_ref(), after.pricing.as_ref());
+    fields.extend(changed_within!("pricing", old, new; input_per_1k, output_per_1k, currency));
+    let (old, new) = (&before.default_parameters, &after.default_parameters);
+    fields.extend(parameter_differences("default_parameters", old.as_ref(), new.as_ref()));
+    fields
 }
 
 /// Switches a model on or off.

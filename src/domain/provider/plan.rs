@@ -81,9 +81,10 @@ pub fn set_active(
     update(id, &input, &Mask::Carried, expected, view, context)
 }
 
-fn changed(current: Arc<Provider>, mut next: Provider, context: &PlanContext<'_>) -> Plan {
+pub(in crate::domain) fn changed(current: Arc<Provider>, mut next: Provider, context: &PlanContext<'_>) -> Plan {
     let fields = changed_fields!(current, next;
-        "name" => name, "description" => description, "is_active" => is_active, "sync_policy" => sync_policy,
+        "name" => name, "description" => description, "is_active" => is_active,
+        "sync_policy.enabled" => sync_policy.enabled, "sync_policy.interval" => sync_policy.interval,
         "labels" => meta.labels,
     );
     if fields.is_empty() {
@@ -188,7 +189,7 @@ fn children(id: ProviderId, view: &dyn View) -> Vec<Resource> {
     endpoints.chain(credentials).chain(models).collect()
 }
 
-fn check_name(provider: &Provider, view: &dyn View) -> Result<()> {
+pub(in crate::domain) fn check_name(provider: &Provider, view: &dyn View) -> Result<()> {
     match view.provider_named(&provider.name) {
         Some(holder) if holder.id != provider.id => Err(Error::AlreadyExists {
             kind: ResourceKind::Provider,

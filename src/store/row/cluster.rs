@@ -3,6 +3,7 @@
 use crate::domain::keyring::{Keyring, WrappedKey};
 use crate::domain::{ChainHash, Head, Revision};
 use crate::store::error::{Result, StoreError};
+use crate::store::history::LogAnchor;
 use crate::store::statement::row;
 use crate::store::value::{DbId, Instant};
 
@@ -81,5 +82,34 @@ row! {
     StatusCounterRow in status_counter (singleton) {
         singleton: i32,
         value: i64,
+    }
+}
+
+row! {
+    AnchorRow in log_anchor (singleton) {
+        singleton: i32,
+        revision: i64,
+        hash: Vec<u8>,
+        seal: Vec<u8>,
+    }
+}
+
+impl From<&LogAnchor> for AnchorRow {
+    fn from(anchor: &LogAnchor) -> Self {
+        let LogAnchor { head, seal } = anchor;
+        Self { singleton: SINGLETON, revision: head.revision.0, hash: head.hash.0.to_vec(), seal: seal.0.to_vec() }
+    }
+}
+
+impl TryFrom<AnchorRow> for LogAnchor {
+    type Error = StoreError;
+
+    fn try_from(row: AnchorRow) -> Result<Self> {
+        let hash = |column, bytes: Vec<u8>| {
+            let bytes = bytes.try_into().map_err(|_| StoreError::corrupt("log_anchor", column, row.singleton))?;
+            Ok::<_, StoreError>(ChainHash(bytes))
+        };
+        let head = Head { revision: Revision(row.revision), hash: hash("hash", row.hash)? };
+        Ok(Self { head, seal: hash("seal", row.seal)? })
     }
 }

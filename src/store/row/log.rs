@@ -1,9 +1,10 @@
 //! Rows of `changes` and `request_ids`.
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use super::Place;
-use crate::domain::{ChainHash, Revision};
+use crate::domain::{ChainHash, Revision, Timestamp};
 use crate::store::error::{Result, StoreError};
 use crate::store::statement::row;
 use crate::store::value::{DbId, Instant};
@@ -51,6 +52,43 @@ pub struct LogRow {
     pub ordinal: u32,
     pub hash: ChainHash,
     pub payload: Bytes,
+}
+
+/// A whole row of the log: with the copies beside the payload, as they stand there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogCopy {
+    pub revision: Revision,
+    pub ordinal: u32,
+    pub hash: ChainHash,
+    pub payload: Bytes,
+    pub resource_kind: String,
+    pub resource_id: Uuid,
+    pub operation: String,
+    pub actor: String,
+    pub rpc: String,
+    pub request_id: String,
+    pub time: Timestamp,
+}
+
+impl TryFrom<ChangeRow> for LogCopy {
+    type Error = StoreError;
+
+    fn try_from(row: ChangeRow) -> Result<Self> {
+        let place = Place { table: "changes", row: format!("{}/{}", row.revision, row.ordinal) };
+        Ok(Self {
+            revision: Revision(row.revision),
+            ordinal: place.number("ordinal", row.ordinal)?,
+            hash: ChainHash(place.hash("hash", &row.hash)?),
+            payload: row.payload.into(),
+            resource_kind: row.resource_kind,
+            resource_id: row.resource_id.0,
+            operation: row.operation,
+            actor: row.actor,
+            rpc: row.rpc,
+            request_id: row.request_id,
+            time: row.time.into(),
+        })
+    }
 }
 
 /// The columns that the log is read by.

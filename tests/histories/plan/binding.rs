@@ -25,7 +25,7 @@ impl World {
         if model { to_model(&self.model_at(which)) } else { to_provider(&self.provider_at(which)) }
     }
 
-    fn check_target(&self, target: Option<&Target>) -> Result<(), &'static str> {
+    pub fn check_target(&self, target: Option<&Target>) -> Result<(), &'static str> {
         match target.unwrap() {
             Target::ModelId(id) => self.model(id).map(drop),
             Target::ProviderId(id) => self.provider(id).map(drop),
@@ -36,11 +36,16 @@ impl World {
         self.bindings().into_iter().find(|one| one.id == id).ok_or("NOT_FOUND")
     }
 
+    pub fn check_binding_name(&self, made: &v1::Binding) -> Result<(), &'static str> {
+        let same = |other: &v1::Binding| (&other.consumer, &other.purpose) == (&made.consumer, &made.purpose);
+        let taken = self.bindings().iter().any(|other| other.id != made.id && same(other));
+        if taken { Err("ALREADY_EXISTS") } else { Ok(()) }
+    }
+
     fn create_binding(&self, made: v1::Binding) -> Outcome {
         self.check_target(made.target.as_ref())?;
-        let taken =
-            self.bindings().iter().any(|other| (&other.consumer, &other.purpose) == (&made.consumer, &made.purpose));
-        if taken { Err("ALREADY_EXISTS") } else { Ok(vec![create(Thing::Binding(made))]) }
+        self.check_binding_name(&made)?;
+        Ok(vec![create(Thing::Binding(made))])
     }
 
     pub(super) fn of_binding(

@@ -13,16 +13,21 @@ impl Writer {
         let told =
             send!(self, models.create_model, CreateModelRequest { model: Some(wanted), set_default: set_default });
         Some(told.map(|(revision, answer)| {
-            self.models.push(answer.model.unwrap().id);
+            let id = answer.model.unwrap().id;
+            self.remember_model(&id, revision);
+            self.models.push(id);
             revision
         }))
     }
 
     pub(super) async fn update_model(&mut self) -> Option<Result<i64, Status>> {
         let id = any(&self.models)?;
-        let change = v1::Model { id, description: Some(self.reason.clone()), ..Default::default() };
+        let change = v1::Model { id: id.clone(), description: Some(self.reason.clone()), ..Default::default() };
         let told = send!(self, models.update_model, UpdateModelRequest { model: Some(change) });
-        Some(told.map(|(revision, _)| revision))
+        Some(told.map(|(revision, _)| {
+            self.remember_model(&id, revision);
+            revision
+        }))
     }
 
     pub(super) async fn update_model_status(&mut self) -> Option<Result<i64, Status>> {

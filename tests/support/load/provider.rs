@@ -80,6 +80,7 @@ impl Writer {
                 self.endpoints.clear();
                 self.credentials.clear();
                 self.models.clear();
+                self.former.clear();
             } else {
                 forget(&mut self.deleted, &id);
             }

@@ -97,7 +97,7 @@ fn an_update_turns_the_target_and_merges_the_rest() {
     let all =
         BindingInput { target, parameters: hot.clone(), labels: [("k".into(), "v".into())].into(), ..<_>::default() };
     let plan = change(&mut world, id, &all, &[]).unwrap();
-    assert_eq!(story(&plan), ["update binding model_id,provider_id,parameters,labels"]);
+    assert_eq!(story(&plan), ["update binding model_id,provider_id,parameters.temperature,labels"]);
     assert_eq!((binding(&plan).target, binding(&plan).parameters.clone()), (Target::Model(model), Some(hot)));
     assert!(change(&mut world, id, &all, &[]).unwrap().edits.is_empty(), "nothing is new");
     let bare = BindingInput { target, ..BindingInput::default() };

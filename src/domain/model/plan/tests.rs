@@ -143,10 +143,9 @@ fn a_persons_change_pins_the_field_of_a_synced_model_until_it_is_released() {
         ..described("d")
     };
     let plan = change(&mut world, made.id, &input, &[], &[]);
-    assert_eq!(
-        story(plan.as_ref().unwrap()),
-        ["update model description,pricing,is_active,pinned_fields,field_sources,labels"]
-    );
+    let prices = "pricing.input_per_1k,pricing.output_per_1k,pricing.currency";
+    let line = format!("update model description,is_active,pinned_fields,field_sources,labels,{prices}");
+    assert_eq!(story(plan.as_ref().unwrap()), [line]);
     let pinned = model(&plan);
     assert_eq!(pins(&pinned), ["description", "pricing"]);
     assert_eq!(
