@@ -351,6 +351,13 @@ fn seed() -> u64 {
 
 /// On a stack of its own: the futures of so many calls are large.
 fn run(engine: Engine) {
+    let thread = std::thread::Builder::new().stack_size(32 << 20).spawn(move || run_here(engine)).unwrap();
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn run_here(engine: Engine) {
     let seed = seed();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut history = runtime.block_on(History::start(engine));

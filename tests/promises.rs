@@ -13,6 +13,7 @@ mod d11;
 mod d2;
 mod d3;
 mod d4;
+mod d5;
 mod d6;
 mod d7;
 mod d8;

@@ -62,8 +62,15 @@ impl Store {
     pub async fn find_commit(&self, revision: Revision) -> Result<Option<ChainHash>> {
         let mut held = self.reader().await?;
         let found = last_line(held.conn()?, revision).await;
-        let found = held.note(found)?;
-        Ok(found.map(|row| row.hash))
+        let found = held.note(found)?.map(|row| row.hash);
+        drop(held);
+        match found {
+            Some(hash) => Ok(Some(hash)),
+            // The last revision that was removed is known by its hash.
+            None => {
+                Ok(self.log_anchor().await?.filter(|anchor| anchor.head.revision == revision).map(|at| at.head.hash))
+            }
+        }
     }
 }
 
