@@ -169,7 +169,7 @@ mod tests {
             "modelward keys rotate --to k2 --wait",
             "modelward watch --state --kind model --kind endpoint --provider p --format json",
             "modelward watch --resume-token t --server http://127.0.0.1:1 --token-file f",
-            "modelward catalogue show openai gpt-4o-mini --output json",
+            "modelward catalogue show openai gpt-4o-mini --format json",
             "modelward catalogue search claude sonnet --set catalogue.file=models.json",
             "modelward catalogue check models.json",
             "modelward audit list --kind model --actor ci --limit 5 --format json",

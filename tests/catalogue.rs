@@ -31,7 +31,7 @@ fn catalogue(arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 fn json_of(arguments: &[&str]) -> Value {
-    let (code, stdout, stderr) = catalogue(&[arguments, &["--output", "json"]].concat());
+    let (code, stdout, stderr) = catalogue(&[arguments, &["--format", "json"]].concat());
     assert_eq!(code, Some(0), "{stderr}");
     serde_json::from_str(&stdout).unwrap()
 }

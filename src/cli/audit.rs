@@ -1,11 +1,12 @@
 //! `modelward audit`: who changed what, and whether anybody rewrote the record of it.
 
 use anyhow::bail;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::client::refusal;
+use super::output::Format;
 use super::settings::SettingsArgs;
 use super::token::Call;
 use super::{output, table};
@@ -60,14 +61,6 @@ pub struct List {
     format: Format,
     #[command(flatten)]
     call: Call,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    /// A row for each, for people
-    Table,
-    /// A JSON object for each, in a line
-    Json,
 }
 
 fn kind(text: &str) -> Result<ResourceKind, String> {

@@ -18,7 +18,7 @@ use crate::domain::provider::ProviderKind;
 #[command(after_help = "\
 Examples:
   modelward catalogue show openai gpt-4o-mini
-  modelward catalogue search claude sonnet --output json
+  modelward catalogue search claude sonnet --format json
   modelward catalogue check models.json
 A server uses the built-in catalogue, or the file of the setting catalogue.file where that is newer; on SIGHUP it
 reads the file again. Synchronised models take what their vendors do not tell from it.")]
@@ -46,7 +46,7 @@ pub enum Catalogue {
         file: PathBuf,
         /// How the answer is written
         #[arg(long, value_enum, default_value_t)]
-        output: Format,
+        format: Format,
     },
 }
 
@@ -54,7 +54,7 @@ pub enum Catalogue {
 pub struct View {
     /// How the answer is written
     #[arg(long, value_enum, default_value_t)]
-    output: Format,
+    format: Format,
     #[command(flatten)]
     settings: SettingsArgs,
 }
@@ -68,7 +68,7 @@ impl View {
             let file = file.as_deref().unwrap_or(std::path::Path::new("")).display().to_string();
             format!("cannot use the catalogue {file}")
         })?;
-        Ok((self.output, current.load()))
+        Ok((self.format, current.load()))
     }
 }
 
@@ -77,7 +77,7 @@ impl Catalogue {
         match self {
             Self::Show { kind, model_id, view } => show(&kind, &model_id, view),
             Self::Search { words, view } => search(&words, view),
-            Self::Check { file, output } => check(&file, output),
+            Self::Check { file, format } => check(&file, format),
         }
     }
 }

@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 
 use super::client::{Client, refusal};
 use super::json::Json;
-use super::output;
+use super::output::{self, Format};
 use super::token::Call;
 use crate::proto::v1::resource::Resource;
 use crate::proto::v1::resource_status::Status as Shown;
@@ -45,12 +45,6 @@ pub struct Watch {
     client_name: String,
     #[command(flatten)]
     call: Call,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Table,
-    Json,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
