@@ -13,6 +13,12 @@
 //! ```
 //!
 //! Each request is one line on standard output; keys are never shown.
+//!
+//! With `--kind` it is a simulator of that vendor, as the tests use it, and behaves as `--case` says:
+//!
+//! ```text
+//! cargo run --example mock_vendor -- --kind anthropic --case rate-limited --listen 127.0.0.1:9900 --tls
+//! ```
 
 #![expect(clippy::print_stdout, reason = "a program's output")]
 
@@ -35,6 +41,16 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+// What the vendors answer is shared with the adapters' own tests, which name it so.
+use modelward::domain;
+
+#[path = "../tests/support/simulator.rs"]
+#[expect(dead_code, unused_imports, reason = "the tests use more of it")]
+#[expect(clippy::disallowed_methods, clippy::expect_used, reason = "it is a part of the tests")]
+mod simulator;
+
+use simulator::{Case, ROWS, Simulator, certificate};
+
 /// Longest body of a request, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
 
@@ -44,6 +60,15 @@ struct Options {
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1:18080")]
     listen: SocketAddr,
+    /// The kind of provider to simulate, as in `anthropic`; none: the small vendor that the README uses.
+    #[arg(long)]
+    kind: Option<String>,
+    /// How the simulated vendor behaves: good, bad-key, rate-limited, hanging and others.
+    #[arg(long, default_value = "good")]
+    case: Case,
+    /// Serve TLS, with a certificate for `localhost` that is printed.
+    #[arg(long)]
+    tls: bool,
     /// The key that callers must send.
     #[arg(long, default_value = "sk-mock-1234567890abcd")]
     key: String,
@@ -94,6 +119,9 @@ type Answer = Response<Full<Bytes>>;
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let listener = TcpListener::bind(options.listen).await?;
+    if let Some(kind) = &options.kind {
+        return simulate(listener, kind, options.case, options.tls).await;
+    }
     println!("mock vendor: base URL http://{}/v1, mode {}", listener.local_addr()?, options.mode);
     let vendor = Arc::new(Vendor {
         key: options.key,
@@ -113,6 +141,31 @@ async fn main() -> anyhow::Result<()> {
                 });
             }
             Some(_) = connections.join_next() => {}
+            stopped = tokio::signal::ctrl_c() => return Ok(stopped?),
+        }
+    }
+}
+
+/// Simulates a vendor of this kind until Ctrl-C; prints what it should not have been asked.
+async fn simulate(listener: TcpListener, kind: &str, case: Case, tls: bool) -> anyhow::Result<()> {
+    let row = ROWS.iter().find(|row| row.kind.name().eq_ignore_ascii_case(&kind.replace('-', "_")));
+    let kinds = || ROWS.iter().map(|row| row.kind.name().to_ascii_lowercase()).collect::<Vec<_>>().join(", ");
+    let row = row.ok_or_else(|| anyhow::anyhow!("--kind must be one of {}", kinds()))?;
+    let tls = tls.then(certificate).transpose().map_err(|error| anyhow::anyhow!("no certificate: {error}"))?;
+    if let Some((pem, _)) = &tls {
+        println!("{pem}");
+    }
+    let simulator = Simulator::start_on(listener, row, case, None, tls.map(|(_, config)| config))?;
+    println!("mock vendor: base URL {}, case {}", simulator.url(), case.name());
+    let mut shown = 0;
+    let mut look = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        tokio::select! {
+            _ = look.tick() => {
+                let faults = simulator.faults();
+                faults.iter().skip(shown).for_each(|fault| println!("should not be asked: {fault}"));
+                shown = faults.len();
+            }
             stopped = tokio::signal::ctrl_c() => return Ok(stopped?),
         }
     }

@@ -18,6 +18,7 @@ pub mod recorder;
 pub mod refusal;
 pub mod resources;
 pub mod server;
+pub mod simulator;
 pub mod stage;
 pub mod vendor;
 pub mod wait;

@@ -6,6 +6,7 @@
 
 pub mod canary;
 mod evidence;
+mod vendors;
 mod ways;
 
 use std::collections::BTreeSet;
@@ -182,6 +183,7 @@ async fn nothing_leaks(cluster: Option<Cluster>) {
     ways.every_field().await;
     ways.every_refusal().await;
     ways.the_vendor().await;
+    ways.every_vendor().await;
     ways.a_broken_database().await;
     ways.a_new_master_key().await;
     drop(ways);

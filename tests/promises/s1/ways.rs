@@ -21,8 +21,8 @@ const ANSWERS_A_SECRET: &[&str] =
 
 pub struct Ways<'a> {
     run: &'a mut Run,
-    admin: Caller,
-    evidence: &'a mut Evidence,
+    pub admin: Caller,
+    pub evidence: &'a mut Evidence,
     provider: String,
     /// A credential that is there from the beginning.
     credential: String,
@@ -54,7 +54,7 @@ impl<'a> Ways<'a> {
     }
 
     /// A secret with a canary in each field: `api_key`, `secret_key`, `access_token`, `session_token`.
-    fn secret(&mut self, name: &str) -> v1::CredentialSecret {
+    pub fn secret(&mut self, name: &str) -> v1::CredentialSecret {
         let [api_key, secret_key, access_token, session_token] =
             ["api key", "secret key", "access token", "session token"]
                 .map(|field| Some(self.canary(&format!("{name}: {field}"))));

@@ -3,30 +3,30 @@
 use crate::domain::model::ModelType;
 use crate::domain::provider::ProviderKind;
 
-pub(super) struct Row {
-    pub(super) kind: ProviderKind,
+pub struct Row {
+    pub kind: ProviderKind,
     /// The path of the base URL.
-    pub(super) base: &'static str,
-    pub(super) api_version: &'static str,
+    pub base: &'static str,
+    pub api_version: &'static str,
     /// Where the key is sent, as it is; `authorization` with `Bearer` before it.
-    pub(super) key_header: &'static str,
+    pub key_header: &'static str,
     /// Another header that every call has.
-    pub(super) also: Option<(&'static str, &'static str)>,
+    pub also: Option<(&'static str, &'static str)>,
     /// The body of a 200 for each path with its query.
-    pub(super) answers: &'static [(&'static str, &'static str)],
+    pub answers: &'static [(&'static str, &'static str)],
     /// What is listed.
-    pub(super) ids: &'static [&'static str],
-    pub(super) deprecated: &'static [&'static str],
+    pub ids: &'static [&'static str],
+    pub deprecated: &'static [&'static str],
     /// One of them, its type and its window.
-    pub(super) model: &'static str,
-    pub(super) model_type: Option<ModelType>,
-    pub(super) window: Option<i64>,
-    pub(super) bad_key: (u16, &'static str),
-    pub(super) no_permission: Option<(u16, &'static str)>,
-    pub(super) no_credit: Option<(u16, &'static str)>,
+    pub model: &'static str,
+    pub model_type: Option<ModelType>,
+    pub window: Option<i64>,
+    pub bad_key: (u16, &'static str),
+    pub no_permission: Option<(u16, &'static str)>,
+    pub no_credit: Option<(u16, &'static str)>,
     /// Types of models whose test is one request.
-    pub(super) tested: &'static [ModelType],
-    pub(super) unknown_model: (u16, &'static str),
+    pub tested: &'static [ModelType],
+    pub unknown_model: (u16, &'static str),
 }
 
 const CHAT: &str = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"p"},"finish_reason":"length"}]}"#;
@@ -65,7 +65,7 @@ const OPENAI: Row = Row {
     unknown_model: NO_MODEL,
 };
 
-pub(super) const ROWS: &[Row] = &[
+pub const ROWS: &[Row] = &[
     OPENAI,
     Row {
         kind: ProviderKind::OpenAiCompatible,
