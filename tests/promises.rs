@@ -20,6 +20,7 @@ mod d8;
 mod d9;
 mod h1;
 mod h2;
+mod h3;
 mod h4;
 mod s1;
 mod s3;
