@@ -188,7 +188,7 @@ for_each_engine! {
         let id = server.endpoints().list_endpoints(list).await.unwrap().into_inner().endpoints.remove(0).id;
         let mut watching = Watching::from_now(server.admin()).await;
         for _ in 0..20 {
-            let request = v1::CheckEndpointHealthRequest { id: id.clone(), ..Default::default() };
+            let request = v1::CheckEndpointHealthRequest { id: id.clone() };
             server.endpoints().check_endpoint_health(request).await.unwrap();
         }
         let shown = server.admin().get_endpoint(&id).await.health;

@@ -31,12 +31,11 @@ impl History {
         let server = self.server.as_ref().unwrap();
         let Watched { stream, checker, begin } = &mut self.watched;
         while checker.revision() < self.world.revision {
-            let open = match stream {
-                Some(open) => open,
-                None => {
-                    checker.reconnect();
-                    stream.insert(Watching::open(server.admin(), checker.request()).await)
-                }
+            let open = if let Some(open) = stream {
+                open
+            } else {
+                checker.reconnect();
+                stream.insert(Watching::open(server.admin(), checker.request()).await)
             };
             match open.step().await {
                 Ok(message) => checker.take(&message),

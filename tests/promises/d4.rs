@@ -25,7 +25,7 @@ mod seeded;
 
 const WRITERS: usize = 8;
 /// How long the client may take to be shown everything once nothing is written any more.
-const CATCH_UP: Duration = Duration::from_secs(60);
+const CATCH_UP: Duration = Duration::from_mins(1);
 
 /// Where one server after the other lives.
 struct Place {

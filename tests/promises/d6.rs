@@ -51,14 +51,12 @@ impl Place {
 
     /// Keeps the database as it is, while no server runs.
     fn back_up(&self) -> Backup {
-        match &self.database {
-            Some(name) => Backup::Database(Cluster::shared().create_database(Some(name))),
-            None => {
-                let copy = TempDir::new().unwrap();
-                copy_files(&self.directory.path().join("data"), copy.path());
-                Backup::Files(copy)
-            }
+        if let Some(name) = &self.database {
+            return Backup::Database(Cluster::shared().create_database(Some(name)));
         }
+        let copy = TempDir::new().unwrap();
+        copy_files(&self.directory.path().join("data"), copy.path());
+        Backup::Files(copy)
     }
 
     fn restore(&mut self, backup: Backup) {
