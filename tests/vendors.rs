@@ -147,6 +147,11 @@ async fn answers_that_break_are_errors_and_leave_the_models_alone() {
     }
 }
 
+/// How often a key was shown: probes, which come by themselves after a failure, show none.
+fn keys_shown(simulator: &Simulator) -> usize {
+    simulator.questions().iter().filter(|question| question.key.is_some()).count()
+}
+
 /// A vendor that asks for a pause gets it, and is asked again; one that asks for none gets the endpoint's own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rate_limits_are_obeyed_and_decide_nothing() {
@@ -157,11 +162,11 @@ async fn rate_limits_are_obeyed_and_decide_nothing() {
         assert_eq!(account.validate().await.status(), ValidationStatus::Valid, "{:?}", row.kind);
         for case in [Case::RateLimited, Case::RateLimitedSilently] {
             simulator.set_case(case);
-            let asked = simulator.questions().len();
+            let asked = keys_shown(&simulator);
             let verdict = account.validate().await;
             assert_eq!(verdict.status(), ValidationStatus::Valid, "{:?}: the former verdict stays", row.kind);
             assert_eq!(verdict.cause(), v1::ValidationCause::RateLimited, "{:?}", row.kind);
-            assert_eq!(simulator.questions().len(), asked + 2, "{:?}: asked twice", row.kind);
+            assert_eq!(keys_shown(&simulator), asked + 2, "{:?}: asked twice", row.kind);
             let health = account.check().await;
             assert_eq!((health.status(), health.cause()), (HealthStatus::Degraded, HealthCause::RateLimited));
         }
@@ -184,11 +189,11 @@ async fn vendors_are_asked_over_tls() {
         let good = Account::new(trusting.admin(), row, &simulator.url()).await.ask_all().await;
         assert!(good.sync.is_ok(), "{:?}: {}", row.kind, good.sync.unwrap_err());
         assert_eq!((good.key(), good.model(), good.health()), ("VALID".into(), "AVAILABLE".into(), "HEALTHY".into()));
-        let asked = simulator.questions().len();
+        let asked = keys_shown(&simulator);
         let distrusted = Account::new(other.admin(), row, &simulator.url()).await.ask_all().await;
         assert!(distrusted.sync.is_err(), "{:?}", row.kind);
         assert_eq!(distrusted.health.cause(), HealthCause::Tls, "{:?}", row.kind);
-        assert_eq!((distrusted.key().as_str(), simulator.questions().len()), ("UNREACHABLE (NETWORK)", asked));
+        assert_eq!((distrusted.key().as_str(), keys_shown(&simulator)), ("UNREACHABLE (NETWORK)", asked));
         assert_eq!(simulator.faults(), Vec::<String>::new());
     }
 }

@@ -52,6 +52,9 @@ const CODES: &[(&[&str], Meaning)] = &[
             "modelnotfound",
             "deploymentnotfound",
             "invalidendpointormodel.notfound",
+            // Moonshot and vLLM.
+            "resource_not_found_error",
+            "notfounderror",
             "1211",
         ],
         Meaning::UnknownModel,
