@@ -17,6 +17,7 @@ use crate::support::{Engine, Refusal, Server};
 
 mod account;
 mod isolation;
+mod signature;
 mod table;
 
 use account::Account;
@@ -171,6 +172,26 @@ async fn rate_limits_are_obeyed_and_decide_nothing() {
             assert_eq!((health.status(), health.cause()), (HealthStatus::Degraded, HealthCause::RateLimited));
         }
     }
+}
+
+/// What is signed is what arrives.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bedrock_finds_the_signature_that_it_computes() {
+    let server = Server::start(Engine::Sqlite).await;
+    let row = ROWS.iter().find(|row| row.kind == Kind::AwsBedrock).unwrap();
+    let simulator = Simulator::start(row, Case::Good).await;
+    Account::new(server.admin(), row, &simulator.url()).await.ask_all().await.sync.unwrap();
+    let mut signed: Vec<_> = simulator.questions().into_iter().filter(|question| question.key.is_some()).collect();
+    for question in &signed {
+        let found = question.authorization.rsplit_once("Signature=").unwrap().1;
+        assert_eq!(found, signature::of(question), "{} {}", question.method, question.path);
+    }
+    assert!(signed.iter().any(|question| question.path.contains('%') && !question.body.is_empty()));
+    assert!(signed.iter().any(|question| question.path.contains('?')));
+    // A byte that is not the signed one is found.
+    let last = signed.last_mut().unwrap();
+    last.path.push('x');
+    assert!(!last.authorization.ends_with(&signature::of(last)));
 }
 
 /// The same questions over TLS, trusted by the setting; without it nothing is asked.

@@ -18,6 +18,7 @@ mod server;
 mod tls;
 
 pub use case::Case;
+pub use check::Question;
 pub use rows::{ROWS, Row};
 pub use server::Simulator;
 pub use tls::certificate;

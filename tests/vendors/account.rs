@@ -7,6 +7,8 @@ use super::{Caller, Outcome, Refusal, Row, credential, endpoint, model, provider
 
 /// The key that the vendor takes; also the id of Bedrock's.
 pub const KEY: &str = "AKIA0123456789abcdefXYZ";
+/// What Bedrock's calls are signed with.
+pub const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
 pub struct Account {
     admin: Caller,
@@ -45,7 +47,7 @@ impl Account {
             .id;
         let mut wanted = credential(&provider, "c", KEY);
         if row.key_header == "sigv4" {
-            wanted.secret.as_mut().unwrap().secret_key = Some("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into());
+            wanted.secret.as_mut().unwrap().secret_key = Some(SECRET_KEY.into());
         }
         let credential = admin.add_credential(wanted).await.id;
         Self { admin: admin.clone(), provider, endpoint, credential, model: row.model }
