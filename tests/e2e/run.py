@@ -44,7 +44,8 @@ def five_minutes(world, serve):
     world.run("rust-client", "done", seconds=600)
     world.run("python-client", "done", seconds=300)
     world.run("tokens", "admin", r"\bci\b.*editor")
-    world.run("watch", r"REVISION +OPERATION", r"state +provider")
+    world.terminal("watch", "state      provider", seconds=60)
+    world.stop("watch")
     world.run("config", "modelward-data")
 
 
