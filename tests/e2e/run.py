@@ -5,6 +5,7 @@ It runs the README's command blocks word for word, the four stories, the starts 
 in the PATH, `target/release/modelward`, PostgreSQL's programs, and the ports that the README names.
 """
 
+import signal
 import pathlib
 import sys
 import tempfile
@@ -45,7 +46,8 @@ def five_minutes(world, serve):
     world.run("python-client", "done", seconds=300)
     world.run("tokens", "admin", r"\bci\b.*editor")
     world.terminal("watch", "state      provider", seconds=60)
-    world.stop("watch")
+    # A program without a handler of its own ignores Ctrl-C where whoever started these tests does.
+    world.stop("watch", signal.SIGTERM)
     world.run("config", "modelward-data")
 
 

@@ -176,8 +176,8 @@ class World:
         print(f"  {block}: {ready}")
         return terminal
 
-    def stop(self, block):
-        self.terminals.pop(block).stop()
+    def stop(self, block, sign=signal.SIGINT):
+        self.terminals.pop(block).stop(sign)
 
     def run(self, block, *shows, fails=False, retry_for=0, seconds=60):
         """Runs a block of the README in the shell; `shows` are patterns that its output must have."""
