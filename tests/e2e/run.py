@@ -5,8 +5,8 @@ It runs the README's command blocks word for word, the four stories, the starts 
 in the PATH, `target/release/modelward`, PostgreSQL's programs, and the ports that the README names.
 """
 
-import signal
 import pathlib
+import signal
 import sys
 import tempfile
 import time
@@ -63,7 +63,8 @@ def access(world):
     [provider] = editor.call("ProviderService/ListProviders", name="demo")["providers"]
     [credential] = editor.call("CredentialService/ListCredentials", provider_id=provider["id"])["credentials"]
     editor.refused("FORBIDDEN", "CredentialService/AccessCredential", id=credential["id"])
-    client_of(world).refused("NOT_IMPLEMENTED", "AuditService/ListChanges")
+    changes = editor.call("AuditService/ListChanges", resource_id=provider["id"])["changes"]
+    require(changes and changes[0]["actor"] == "admin", f"the audit log tells who made the provider: {len(changes)}")
 
 
 def on_sqlite():
