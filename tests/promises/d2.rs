@@ -1,44 +1,26 @@
 //! An acknowledged write survives the loss of the database's primary where a standby has every commit; where it may have
 //! lost some, the loss is noticed.
 
-use std::time::{Duration, Instant};
-
 use modelward::proto::v1::{self, ProviderKind};
 use tokio::task::block_in_place;
 use tonic::Code;
 
-use super::d8::check_answers;
-use super::d8::load::{self, Attempt, Load, Outcome};
+use super::d8::WORKS;
+use super::d8::load::{self, Outcome};
+use super::d9::Stand;
 use super::{effort, report};
 use crate::support::pair::Pair;
-use crate::support::resources::{endpoint, provider};
-use crate::support::{Server, eventually, within};
-
-/// Failing over is the business of whoever runs the database; this is until writes work after it.
-const WORKS: Duration = Duration::from_secs(10);
+use crate::support::resources::provider;
+use crate::support::{Server, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d2_what_was_acknowledged_survives_the_loss_of_the_primary() {
-    let mut pair = block_in_place(Pair::start);
-    let database = pair.primary().create_database(None);
-    let server = Server::start_on(&pair.url(&database), |_| {}).await;
-    let beside = server.replica().await;
-    let there = server.admin().add_provider("there", ProviderKind::Ollama).await;
-    let its = server.admin().add_endpoint(endpoint(&there.id, "e", "http://127.0.0.1:1/v1")).await;
+    let mut stand = Stand::new().await;
     let mut stored = 0;
     for round in 0..effort(2, 10) {
-        block_in_place(|| pair.wait_for_standby(true));
-        let load = Load::start(&server, &beside, &format!("r{round}"), &its);
-        eventually("all write", || async { load.all(|attempt| attempt.outcome == Outcome::Stored).then_some(()) })
-            .await;
-        block_in_place(|| pair.fail_over());
-        let promoted = Instant::now();
-        let works = |attempt: &Attempt| attempt.ended > promoted && attempt.outcome == Outcome::Stored;
-        within(WORKS, "all write to the new primary", || async { load.all(works).then_some(()) }).await;
-        let (attempts, _) = load.stop().await;
-        check_answers(&attempts, &block_in_place(|| load::names(pair.primary(), &database)));
-        stored += attempts.iter().filter(|attempt| attempt.outcome == Outcome::Stored).count();
-        block_in_place(|| pair.rejoin());
+        block_in_place(|| stand.pair.wait_for_standby(true));
+        let moved = stand.move_primary(round, Pair::fail_over).await;
+        stored += moved.attempts.iter().filter(|attempt| attempt.outcome == Outcome::Stored).count();
     }
     report(&format!("{stored} acknowledged writes, none lost"));
 }

@@ -1,9 +1,9 @@
 //! A database switchover needs no restart: connections to what is no longer the primary are given up, and the new one is
 //! found by itself.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use modelward::proto::v1::ProviderKind;
+use modelward::proto::v1::{self, ProviderKind};
 use tokio::task::block_in_place;
 
 use super::d8::load::{self, Attempt, Load, Outcome};
@@ -13,27 +13,57 @@ use crate::support::pair::Pair;
 use crate::support::resources::{endpoint, provider};
 use crate::support::{Server, eventually, within};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn d9_servers_follow_the_primary_wherever_it_goes() {
-    let mut pair = block_in_place(Pair::start);
-    let database = pair.primary().create_database(None);
-    let server = Server::start_on(&pair.url(&database), |_| {}).await;
-    let beside = server.replica().await;
-    let there = server.admin().add_provider("there", ProviderKind::Ollama).await;
-    let its = server.admin().add_endpoint(endpoint(&there.id, "e", "http://127.0.0.1:1/v1")).await;
-    for round in 0..effort(2, 10) {
-        let load = Load::start(&server, &beside, &format!("r{round}"), &its);
+/// Two servers on a database whose primary goes to its standby.
+pub struct Stand {
+    pub pair: Pair,
+    database: String,
+    server: Server,
+    beside: Server,
+    endpoint: v1::Endpoint,
+}
+
+/// What was written and read meanwhile.
+pub struct Moved {
+    pub attempts: Vec<Attempt>,
+    reads: usize,
+    /// When all wrote again after the promotion.
+    back: Duration,
+}
+
+impl Stand {
+    pub async fn new() -> Self {
+        let pair = block_in_place(Pair::start);
+        let database = pair.primary().create_database(None);
+        let server = Server::start_on(&pair.url(&database), |_| {}).await;
+        let beside = server.replica().await;
+        let there = server.admin().add_provider("there", ProviderKind::Ollama).await;
+        let endpoint = server.admin().add_endpoint(endpoint(&there.id, "e", "http://127.0.0.1:1/v1")).await;
+        Self { pair, database, server, beside, endpoint }
+    }
+
+    /// Lets the primary go away under load, and checks each answer against what its successor has.
+    pub async fn move_primary(&mut self, round: usize, go: impl FnOnce(&mut Pair)) -> Moved {
+        let load = Load::start(&self.server, &self.beside, &format!("r{round}"), &self.endpoint);
         eventually("all write", || async { load.all(|attempt| attempt.outcome == Outcome::Stored).then_some(()) })
             .await;
-        block_in_place(|| pair.switch_over());
+        block_in_place(|| go(&mut self.pair));
         let promoted = Instant::now();
         let works = |attempt: &Attempt| attempt.ended > promoted && attempt.outcome == Outcome::Stored;
         within(WORKS, "all write to the new primary", || async { load.all(works).then_some(()) }).await;
         let back = promoted.elapsed();
         let (attempts, reads) = load.stop().await;
-        check_answers(&attempts, &block_in_place(|| load::names(pair.primary(), &database)));
+        check_answers(&attempts, &block_in_place(|| load::names(self.pair.primary(), &self.database)));
+        block_in_place(|| self.pair.rejoin());
+        Moved { attempts, reads, back }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d9_servers_follow_the_primary_wherever_it_goes() {
+    let mut stand = Stand::new().await;
+    for round in 0..effort(2, 10) {
+        let Moved { attempts, reads, back } = stand.move_primary(round, Pair::switch_over).await;
         report(&format!("{} writes, {reads} reads; all write again after {back:?}", attempts.len()));
-        block_in_place(|| pair.rejoin());
     }
 }
 
