@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod listing;
 pub mod load;
 pub mod pair;
+pub mod place;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

@@ -3,7 +3,6 @@
 //! Lives of a server: it starts on what the last one left, writers use every RPC that changes something until it is
 //! killed, and what is stored then is compared with what they were told.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection as _;
@@ -12,8 +11,6 @@ use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnectio
 use futures_util::future::join_all;
 use modelward::failpoint::VARIABLE;
 use modelward::secrets::{KeyRing, KeySource};
-use modelward::store::{Store, StoreConfig};
-use tempfile::TempDir;
 use tokio::task::block_in_place;
 use zeroize::Zeroizing;
 
@@ -23,8 +20,9 @@ use crate::support::follower::check_chain;
 use crate::support::ledger::Ledger;
 use crate::support::listing::Listing;
 use crate::support::load::{Attempt, Outcome, Writer, books};
+use crate::support::place::Place;
 use crate::support::postgres::Cluster;
-use crate::support::process::{Process, on_postgres};
+use crate::support::process::Process;
 use crate::support::server::MASTER_KEYS;
 use crate::support::stage::{self, Stage};
 
@@ -64,44 +62,7 @@ const WITH_THE_DATABASE: [End; 8] = [
     End::AtPoint("writer.answering"),
 ];
 
-/// Where one server after the other lives.
-struct Place {
-    directory: TempDir,
-    /// None: SQLite in the directory.
-    cluster: Option<(Cluster, String)>,
-}
-
 impl Place {
-    fn new(engine: Engine) -> Self {
-        let cluster = (engine == Engine::Postgres).then(|| {
-            let cluster = Cluster::start("");
-            let url = cluster.url(&cluster.create_database(None));
-            (cluster, url)
-        });
-        Self { directory: TempDir::new().unwrap(), cluster }
-    }
-
-    fn start(&self, points: &str) -> Process {
-        let mut variables = vec![("MODELWARD_HEALTH__ENABLED", "false"), (VARIABLE, points)];
-        if let Some((_, url)) = &self.cluster {
-            variables.extend(on_postgres(url));
-        }
-        Process::start(self.directory.path(), &variables)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.directory.path().join("data/modelward.db")
-    }
-
-    async fn store(&self) -> Store {
-        let url =
-            self.cluster.as_ref().map_or_else(|| format!("sqlite://{}", self.file().display()), |at| at.1.clone());
-        let store = Store::connect(&StoreConfig::new(url)).await.unwrap();
-        // Whatever the last server had begun has ended when the lock is free.
-        store.writer().await.unwrap().begin().await.unwrap().rollback().await.unwrap();
-        store
-    }
-
     fn ring(&self) -> KeyRing {
         let file = self.directory.path().join("data/master.key");
         let text = || KeySource::Text(Zeroizing::new(MASTER_KEYS.to_owned()));
@@ -194,7 +155,7 @@ async fn live(place: &Place, life: usize, end: End, last: Option<&Ledger>) -> Ve
         End::AtPoint(point) => format!("{point}=kill@{}", fastrand::u8(1..40)),
         _ => String::new(),
     };
-    let process = block_in_place(|| place.start(&points));
+    let process = block_in_place(|| place.start((VARIABLE, &points)));
     if let Some(last) = last {
         let shown = Listing::read(&process.admin(), last.image.head.revision.0).await;
         assert_eq!(shown.differences(&last.image), Vec::<String>::new(), "life {life}");

@@ -7,19 +7,16 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use modelward::proto::v1;
-use modelward::store::{Store, StoreConfig};
-use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::block_in_place;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{effort, report};
+use crate::support::Engine;
 use crate::support::load::Writer;
-use crate::support::postgres::Cluster;
-use crate::support::process::{Process, on_postgres};
+use crate::support::place::Place;
 use crate::support::server::Caller;
 use crate::support::watching::{Checker, logged};
-use crate::support::{Engine, eventually};
 
 mod seeded;
 
@@ -27,38 +24,8 @@ const WRITERS: usize = 8;
 /// How long the client may take to be shown everything once nothing is written any more.
 const CATCH_UP: Duration = Duration::from_mins(1);
 
-/// Where one server after the other lives.
-struct Place {
-    directory: TempDir,
-    cluster: Option<(Cluster, String)>,
-}
-
-impl Place {
-    fn new(engine: Engine) -> Self {
-        let cluster = (engine == Engine::Postgres).then(|| {
-            let cluster = Cluster::start("");
-            let url = cluster.url(&cluster.create_database(None));
-            (cluster, url)
-        });
-        Self { directory: TempDir::new().unwrap(), cluster }
-    }
-
-    fn start(&self) -> Process {
-        // What is kept in memory is little, so that the log of the database is read, too.
-        let mut variables = vec![("MODELWARD_HEALTH__ENABLED", "false"), ("MODELWARD_WATCH__HISTORY", "64KiB")];
-        if let Some((_, url)) = &self.cluster {
-            variables.extend(on_postgres(url));
-        }
-        Process::start(self.directory.path(), &variables)
-    }
-
-    /// A process that has just ended may still hold it.
-    async fn store(&self) -> Store {
-        let file = || format!("sqlite://{}", self.directory.path().join("data/modelward.db").display());
-        let url = self.cluster.as_ref().map_or_else(file, |(_, url)| url.clone());
-        eventually("the database opens", || async { Store::connect(&StoreConfig::new(&url)).await.ok() }).await
-    }
-}
+/// What is kept in memory is little, so that the log of the database is read, too.
+const HISTORY: (&str, &str) = ("MODELWARD_WATCH__HISTORY", "64KiB");
 
 /// What a client does over all its streams.
 struct Client {
@@ -99,7 +66,7 @@ async fn client(mut servers: watch::Receiver<Caller>, mut last: watch::Receiver<
 
 /// One server from start to end, with callers that write until it is gone; how many changes they made.
 async fn live(place: &Place, servers: &watch::Sender<Caller>, life: usize, attempts: usize) {
-    let mut process = block_in_place(|| place.start());
+    let mut process = block_in_place(|| place.start(HISTORY));
     servers.send_replace(process.admin());
     let writers = (0..WRITERS).map(|number| {
         let mut writer = Writer::new(process.admin(), format!("l{life}w{number}"), None);
@@ -147,7 +114,7 @@ async fn events(engine: Engine) {
         head = store.head().await.unwrap().revision.0;
         shown = logged(&store, 0).await.len();
     }
-    let process = block_in_place(|| place.start());
+    let process = block_in_place(|| place.start(HISTORY));
     servers.send_replace(process.admin());
     end.send_replace(Some(head));
     let clients = timeout(CATCH_UP, join_all(clients)).await.expect("everything is shown in the end");
