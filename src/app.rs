@@ -28,6 +28,7 @@ mod offline;
 mod ops;
 mod parts;
 mod readiness;
+mod sidecar;
 mod signal;
 mod socket;
 mod verify;
@@ -35,6 +36,7 @@ mod verify;
 pub use grpc::Api;
 pub use offline::Offline;
 pub use parts::{Parts, open_store};
+pub use sidecar::sidecar;
 pub use verify::verify_log;
 
 /// How long no call must have run and nothing must have moved before connections are cut that do not close by

@@ -14,6 +14,7 @@ mod migrate;
 mod output;
 mod serve;
 mod settings;
+mod sidecar;
 mod table;
 mod token;
 mod watch;
@@ -47,6 +48,7 @@ Exit codes: 0 it worked, 1 it did not, 2 the command line is wrong.";
 #[derive(Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Sidecar(sidecar::Sidecar),
     Migrate(migrate::Migrate),
     #[command(subcommand)]
     Config(config::Config),
@@ -102,6 +104,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     let result = runtime.block_on(async {
         match command {
             Command::Serve(serve) => serve.run().await,
+            Command::Sidecar(sidecar) => sidecar.run().await,
             Command::Migrate(migrate) => migrate.run().await,
             Command::Config(config) => config.run(),
             Command::Token(token) => token.run().await,
@@ -156,6 +159,8 @@ mod tests {
         let lines = [
             "modelward serve --data-dir d --database-url postgres://h/d --listen 127.0.0.1:1 --ops-listen 127.0.0.1:2",
             "modelward serve --master-key-file k --bootstrap-token-file t --config c --log-format json",
+            "modelward sidecar --upstream https://modelward:50051 --token-file t --ca-file c --serve-secrets",
+            "modelward sidecar --listen 127.0.0.1:1 --unix-socket s --local-token-file t --cache-key-file k",
             "modelward migrate --status",
             "modelward migrate --to 20260101000000",
             "modelward config check --config c",

@@ -20,6 +20,7 @@ mod secrets;
 mod server;
 mod show;
 mod shutdown;
+mod sidecar;
 mod sync;
 mod tls;
 mod usage;
@@ -44,6 +45,7 @@ pub use secrets::Secrets;
 pub use server::{Reflection, Server};
 pub use show::{example, shown};
 pub use shutdown::Shutdown;
+pub use sidecar::{Mode, Sidecar, Upstreams, Writes};
 pub use sync::Sync;
 pub use tls::Tls;
 pub use usage::Usage;
@@ -71,6 +73,7 @@ pub struct Settings {
     pub audit: Audit,
     pub catalogue: Catalogue,
     pub shutdown: Shutdown,
+    pub sidecar: Sidecar,
 }
 
 /// The declarations of all settings, in the order of the example file.
@@ -92,6 +95,7 @@ pub fn specs() -> impl Iterator<Item = Spec> {
         Audit::SPECS,
         Catalogue::SPECS,
         Shutdown::SPECS,
+        Sidecar::SPECS,
     ];
     groups.into_iter().flatten().copied()
 }
@@ -115,6 +119,7 @@ impl Settings {
             audit: Audit::read(values)?,
             catalogue: Catalogue::read(values)?,
             shutdown: Shutdown::read(values)?,
+            sidecar: Sidecar::read(values)?,
         };
         let problems = settings.contradictions();
         if problems.is_empty() { Ok(settings) } else { Err(ConfigError::new(problems)) }
@@ -126,6 +131,10 @@ impl Settings {
             (
                 self.tls.cert_file.is_some() != self.tls.key_file.is_some(),
                 "only one of tls.cert_file and tls.key_file is set; set both, or none for no TLS",
+            ),
+            (
+                self.sidecar.cert_file.is_some() != self.sidecar.key_file.is_some(),
+                "only one of sidecar.cert_file and sidecar.key_file is set; set both, or none",
             ),
             (
                 self.secrets.master_keys.is_some() && self.secrets.master_key_file.is_some(),
@@ -157,6 +166,12 @@ impl Settings {
     #[must_use]
     pub fn master_key_file(&self) -> PathBuf {
         self.secrets.master_key_file.clone().unwrap_or_else(|| self.server.data_dir.join("master.key"))
+    }
+
+    /// The file in which a sidecar keeps its copy of the configuration.
+    #[must_use]
+    pub fn sidecar_cache_file(&self) -> PathBuf {
+        self.sidecar.cache_file.clone().unwrap_or_else(|| self.server.data_dir.join("sidecar.cache"))
     }
 
     /// The file into which a first admin token is written.

@@ -1,7 +1,7 @@
 //! Modelward: a gRPC control plane for LLM configuration.
 //!
 //! Imports go one way: `domain` ← {`secrets`, `adapter`, `snapshot`, `store`} ← {`wire`, `lease`} ← {`changes`,
-//! `routing`} ← `control` ← {`auth`, `health`, `sync`} ← `service` ← `app` ← `cli`. A test reads the `use` lines and enforces it.
+//! `routing`} ← `control` ← {`auth`, `health`, `sync`} ← `service` ← `sidecar` ← `app` ← `cli`. A test reads the `use` lines and enforces it.
 
 pub mod adapter;
 pub mod app;
@@ -18,6 +18,7 @@ pub mod proto;
 pub mod routing;
 pub mod secrets;
 pub mod service;
+pub mod sidecar;
 pub mod snapshot;
 pub mod store;
 pub mod sync;

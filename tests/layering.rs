@@ -25,6 +25,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("health", BELOW_AUTH),
     ("sync", BELOW_AUTH),
     ("service", SERVICE),
+    ("sidecar", SIDECAR),
     ("config", &["telemetry", "failpoint"]),
     ("app", EVERYTHING),
     ("cli", EVERYTHING),
@@ -47,6 +48,21 @@ const SERVICE: &[&str] = &[
     "auth",
     "health",
 ];
+/// It has no database and asks no vendor.
+const SIDECAR: &[&str] = &[
+    "telemetry",
+    "task",
+    "failpoint",
+    "proto",
+    "secrets",
+    "snapshot",
+    "wire",
+    "routing",
+    "changes",
+    "control",
+    "auth",
+    "service",
+];
 const EVERYTHING: &[&str] = &[
     "telemetry",
     "task",
@@ -65,6 +81,7 @@ const EVERYTHING: &[&str] = &[
     "lease",
     "sync",
     "service",
+    "sidecar",
     "config",
     "app",
 ];
@@ -73,7 +90,11 @@ const EVERYTHING: &[&str] = &[
 const RESERVED: &[(&[&str], &[&str], &str)] = &[
     (&["diesel", "diesel_async", "diesel_migrations", "tokio_postgres"], &["store"], "only store knows the database"),
     (&["ring"], &["secrets"], "only secrets does cryptography"),
-    (&["tonic::transport::Endpoint", "tonic::transport::Channel"], &["cli"], "only cli is a client of this server"),
+    (
+        &["tonic::transport::Endpoint", "tonic::transport::Channel"],
+        &["cli", "sidecar"],
+        "only cli and sidecar are clients of this server",
+    ),
     (&["anyhow"], &["app", "cli"], "what may reach a client is a domain::Error"),
     (&["std::env"], &["config"], "only config reads the environment"),
     (&["nix::sys::signal"], &["failpoint"], "signals are for fail points; `app` listens to them with tokio"),

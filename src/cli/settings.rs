@@ -40,7 +40,7 @@ pub struct SettingsArgs {
     set: Vec<(String, String)>,
 }
 
-fn assignment(text: &str) -> Result<(String, String), String> {
+pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("give the name of a setting, = and its value")?;
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -100,6 +100,12 @@ impl Value for usize {
     }
 }
 
+impl Value for String {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+}
+
 impl Value for PathBuf {
     fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() { Err("give a path".to_owned()) } else { Ok(Self::from(text)) }

@@ -1,0 +1,119 @@
+//! The sidecar: whom it follows, as whom it calls, and what it serves to whoever stands beside it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use super::declare::settings;
+use super::value::{Value, between};
+
+settings! {
+    /// The sidecar (`modelward sidecar`): whom it follows, and what it serves to whoever stands beside it.
+    pub struct Sidecar at "sidecar." {
+        /// The control plane's addresses, comma-separated, as in `https://modelward:50051`. The next one is tried when
+        /// one does not answer.
+        upstream: Upstreams = "";
+        /// A file with the token that the sidecar calls the control plane with. It is read again when it changes. Empty:
+        /// it calls without one, as where it is known by its certificate.
+        token_file: Option<PathBuf> = "";
+        /// A file with the certificates that the control plane's must descend from, PEM. Empty: the system's.
+        ca_file: Option<PathBuf> = "";
+        /// The certificate that the sidecar shows to the control plane, with the chain above it, PEM. Empty: none.
+        cert_file: Option<PathBuf> = "";
+        /// That certificate's private key, PEM.
+        key_file: Option<PathBuf> = "";
+        /// How long a call to the control plane may take, if its caller gives no shorter deadline.
+        deadline: Duration = "10s", between(Duration::from_millis(100), Duration::from_mins(5));
+        /// Whether secrets are fetched, kept in memory and answered: then who may call has the role consumer, else
+        /// viewer. The sidecar's own identity must hold that role too.
+        serve_secrets: bool = "false";
+        /// What becomes of calls that the sidecar does not answer by itself, changes above all: refuse, or forward (with
+        /// the sidecar's own identity, so that whoever may call it may do what that may).
+        writes: Writes = "refuse";
+        /// A file with the text that callers over TCP must present as `authorization: Bearer …`. Empty: whoever reaches
+        /// the address may call.
+        local_token_file: Option<PathBuf> = "";
+        /// The rights of the Unix socket, octal.
+        socket_mode: Mode = "0600";
+        /// The group that the Unix socket is given to, by name or number. Empty: the process's own.
+        socket_group: Option<String> = "";
+        /// A file with the key under which a copy of the configuration is kept on disk, so that the sidecar starts and
+        /// serves while the control plane is away. Made with rights 0600 where it is not there. Empty: no copy.
+        cache_key_file: Option<PathBuf> = "";
+        /// The file of that copy. Empty: `sidecar.cache` in the data directory.
+        cache_file: Option<PathBuf> = "";
+    }
+}
+
+/// The addresses of the control plane, without a slash at the end; none where none was given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Upstreams(pub Vec<String>);
+
+impl Value for Upstreams {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let one = |text: &str| {
+            let url = Url::parse(text.trim()).ok()?;
+            let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+            let known = matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/";
+            (plain && known).then(|| url.as_str().trim_end_matches('/').to_owned())
+        };
+        let all = text.split(',').map(one).collect::<Option<Vec<_>>>();
+        all.map(Self).ok_or_else(|| "give addresses such as https://modelward:50051, comma-separated".to_owned())
+    }
+}
+
+/// What becomes of calls that a sidecar does not answer by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    Refuse,
+    Forward,
+}
+
+impl Value for Writes {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "refuse" => Ok(Self::Refuse),
+            "forward" => Ok(Self::Forward),
+            _ => Err("give refuse or forward".to_owned()),
+        }
+    }
+}
+
+/// The rights of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mode(pub u32);
+
+impl Value for Mode {
+    fn parse(text: &str) -> Result<Self, String> {
+        let digits = text.len() <= 4 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| digits && *mode <= 0o777);
+        mode.map(Self).ok_or_else(|| "give rights in octal, as in 0660".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_urls_without_anything_around_the_host() {
+        let parse = |text| Upstreams::parse(text).ok().map(|all| all.0);
+        assert_eq!(parse(""), Some(vec![]));
+        assert_eq!(parse("http://a:1/, https://b"), Some(vec!["http://a:1".into(), "https://b".into()]));
+        for bad in ["a:1", "ftp://a", "http://u:p@a", "http://a/x", "http://a,", "http://a?x=1"] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn rights_are_octal() {
+        assert_eq!([Mode::parse("0660"), Mode::parse("600")], [Ok(Mode(0o660)), Ok(Mode(0o600))]);
+        for bad in ["", "0680", "01777", "+660", "rw"] {
+            assert!(Mode::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

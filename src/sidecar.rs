@@ -1,0 +1,5 @@
+//! The sidecar: a server whose tail is a Watch. It follows another Modelward and answers the same reads, from the same
+//! kind of memory and through the same handlers.
+//!
+//! Invariant: what is in memory is what the control plane showed at one revision, never a half of it; it stays, and is
+//! marked as stale, while the control plane is away.
