@@ -44,6 +44,8 @@ def five_minutes(world, serve):
               "Azure OpenAI", '"status":"healthy"')
     world.run("rust-client", "done", seconds=600)
     world.run("python-client", "done", seconds=300)
+    world.run("go-client", "call .* at http://127.0.0.1:18080/v1", "made the provider", "done", seconds=300)
+    world.run("node-client", "call .* at http://127.0.0.1:18080/v1", "made the provider", "done", seconds=300)
     world.run("tokens", "admin", r"\bci\b.*editor")
     world.terminal("watch", "state      provider", seconds=60)
     # A program without a handler of its own ignores Ctrl-C where whoever started these tests does.

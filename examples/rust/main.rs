@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run -- serve                  # in one terminal
 //! cargo run --example mock_vendor     # in another
-//! cargo run --example client
+//! cargo run --example rust
 //! ```
 
 #![expect(clippy::print_stdout, reason = "a program's output")]
