@@ -85,10 +85,10 @@ impl App {
         bootstrap::admin_token(&parts, &settings).await?;
         let closing = CancellationToken::new();
         let readiness = readiness::Readiness::build(&parts, &settings, tasks);
-        gauges::follow(&parts, tasks);
         let listeners = grpc::Listeners { tcp, unix };
         let grpc::Listening { address, api, in_flight, cut, done } =
             grpc::serve(listeners, &parts, &readiness, &settings, tasks, &closing)?;
+        gauges::follow(&parts, &in_flight, settings.usage.expiry_warning, tasks);
         let ops_address =
             ops_listener.map(|listener| ops::serve(listener, &parts, &readiness, tasks, &closing)).transpose()?;
         readiness.serving().await;

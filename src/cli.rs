@@ -7,6 +7,7 @@ mod audit;
 mod catalogue;
 mod client;
 mod config;
+mod doctor;
 mod health;
 mod json;
 mod keys;
@@ -37,6 +38,7 @@ const AFTER: &str = "\
 Getting started:
   modelward serve            starts a server with an embedded database, nothing else needed
   modelward health           asks it how it is
+  modelward doctor           finds out what is wrong, and says what to do
   modelward token create --name ci --role editor
                              makes a token, with the admin token of the data directory
   modelward watch            prints what changes, as it changes
@@ -61,6 +63,7 @@ enum Command {
     #[command(subcommand)]
     Audit(audit::Audit),
     Health(health::Health),
+    Doctor(doctor::Doctor),
     Watch(watch::Watch),
 }
 
@@ -112,6 +115,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Catalogue(catalogue) => catalogue.run(),
             Command::Audit(audit) => audit.run().await,
             Command::Health(health) => health.run().await,
+            Command::Doctor(doctor) => doctor.run().await,
             Command::Watch(watch) => watch.run().await,
         }
     });
@@ -179,6 +183,8 @@ mod tests {
             "modelward catalogue check models.json",
             "modelward audit list --kind model --actor ci --limit 5 --format json",
             "modelward audit verify --anchor 7:0000000000000000000000000000000000000000000000000000000000000000",
+            "modelward doctor --server https://h:1 --ops-server http://h:2 --token-file f --ca-file c --format json",
+            "modelward doctor --offline --data-dir d",
             "modelward health --address http://127.0.0.1:1 --service modelward.writes",
         ];
         for line in lines {

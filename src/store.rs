@@ -97,6 +97,23 @@ impl fmt::Display for Engine {
     }
 }
 
+/// How many connections there are, besides the writer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    pub idle: usize,
+    pub used: usize,
+    /// So many there may be.
+    pub max: usize,
+    /// So many wait for one.
+    pub waiting: usize,
+}
+
+impl PoolState {
+    const fn new(size: usize, idle: usize, max: usize, waiting: usize) -> Self {
+        Self { idle, used: size.saturating_sub(idle), max, waiting }
+    }
+}
+
 /// The database, open. Cheap to clone.
 ///
 /// A call to SQLite that is dropped before it ends waits for the statement that runs, which needs a runtime with
@@ -144,6 +161,15 @@ impl Store {
         match &*self.backing {
             Backing::Postgres(postgres) => postgres.address(),
             Backing::Sqlite(sqlite) => sqlite.address(),
+        }
+    }
+
+    /// How the pool of connections fares.
+    #[must_use]
+    pub fn pool(&self) -> PoolState {
+        match &*self.backing {
+            Backing::Postgres(postgres) => postgres.pool(),
+            Backing::Sqlite(sqlite) => sqlite.pool(),
         }
     }
 

@@ -6,4 +6,4 @@ mod log;
 mod metrics;
 
 pub use log::{Log, LogFormat, start_log};
-pub use metrics::{Metrics, RpcLabels};
+pub use metrics::{Metrics, RpcLabels, whole};

@@ -18,6 +18,7 @@ pub mod raw;
 pub mod recorder;
 pub mod refusal;
 pub mod resources;
+pub mod scrape;
 pub mod server;
 pub mod simulator;
 pub mod stage;

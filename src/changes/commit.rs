@@ -53,6 +53,19 @@ impl From<StoreError> for Failure {
 }
 
 impl Failure {
+    /// What the metrics call it, where it is the database's.
+    pub const fn kind(self) -> Option<&'static str> {
+        match self {
+            Self::Unavailable => Some("unavailable"),
+            Self::Full => Some("full"),
+            Self::Constraint => Some("constraint"),
+            Self::Aborted => Some("conflict"),
+            Self::Unknown => Some("unknown"),
+            Self::Bug => Some("refused"),
+            Self::GivenUp | Self::Behind | Self::OtherHistory => None,
+        }
+    }
+
     /// What the callers are told.
     pub fn to_error(self) -> Error {
         match self {

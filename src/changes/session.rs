@@ -86,6 +86,7 @@ impl Session {
         let found = token.and_then(|id| shared.parts.snapshot.load().token(id));
         let lifetime = found.and_then(|token| token.expire_time).map(|end| end.since(shared.parts.clock.now()));
         let expires = lifetime.and_then(|lifetime| now.checked_add(lifetime));
+        place.watcher.reach(start.revision);
         let mut session = Self {
             watch_id: Arc::from(place.watcher.id.to_string()),
             known,
@@ -135,6 +136,7 @@ impl Session {
                 if !message.resume_token.is_empty() {
                     self.last_token.clone_from(&message.resume_token);
                     self.told = Instant::now();
+                    self.place.watcher.reach(message.revision);
                 }
                 return Ok(message);
             }

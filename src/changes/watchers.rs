@@ -32,6 +32,8 @@ pub struct Watcher {
     pub client: String,
     pub since: Timestamp,
     acknowledged: AtomicI64,
+    /// The last revision that was taken by its transport, or lies before where it began.
+    sent: AtomicI64,
     /// When its transport last asked for something, in milliseconds.
     asked: AtomicU64,
     cut: AtomicBool,
@@ -47,6 +49,11 @@ impl Watcher {
     /// The client has applied everything up to `revision`.
     pub fn acknowledge(&self, revision: Revision) {
         self.acknowledged.fetch_max(revision.0, Ordering::Relaxed);
+    }
+
+    /// The stream was sent everything up to `revision`.
+    pub fn reach(&self, revision: Revision) {
+        self.sent.store(revision.0, Ordering::Relaxed);
     }
 
     /// Whether the stream lost its place because nobody read it.
@@ -70,6 +77,7 @@ impl Watcher {
 pub struct Watchers {
     open: Mutex<BTreeMap<Uuid, Arc<Watcher>>>,
     limit: usize,
+    cut_count: AtomicU64,
     began: Instant,
     /// When there was something new for streams, in milliseconds: not every time, but every second in which there was.
     news: Mutex<VecDeque<u64>>,
@@ -78,7 +86,13 @@ pub struct Watchers {
 impl Watchers {
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { open: Mutex::default(), limit, began: Instant::now(), news: Mutex::default() }
+        Self {
+            open: Mutex::default(),
+            limit,
+            cut_count: AtomicU64::new(0),
+            began: Instant::now(),
+            news: Mutex::default(),
+        }
     }
 
     /// A place for one more stream.
@@ -91,6 +105,7 @@ impl Watchers {
             client,
             since,
             acknowledged: AtomicI64::new(0),
+            sent: AtomicI64::new(i64::MAX),
             asked: AtomicU64::new(self.now()),
             cut: AtomicBool::new(false),
             pin: Mutex::new(None),
@@ -117,6 +132,19 @@ impl Watchers {
     #[must_use]
     pub fn count(&self) -> usize {
         self.open().len()
+    }
+
+    /// How many streams were cut so far.
+    #[must_use]
+    pub fn cut_count(&self) -> u64 {
+        self.cut_count.load(Ordering::Relaxed)
+    }
+
+    /// How many revisions up to `head` the stream that is furthest behind was not sent.
+    #[must_use]
+    pub fn lag(&self, head: Revision) -> i64 {
+        let last = self.open().values().map(|watcher| watcher.sent.load(Ordering::Relaxed)).min();
+        last.map_or(0, |last| head.0.saturating_sub(last).max(0))
     }
 
     /// There is something new for streams: those whose clients read ask for it at once.
@@ -159,7 +187,9 @@ impl Watchers {
             }
             !stalled
         });
-        before - open.len()
+        let cut = before - open.len();
+        self.cut_count.fetch_add(u64::try_from(cut).unwrap_or(u64::MAX), Ordering::Relaxed);
+        cut
     }
 
     fn now(&self) -> u64 {
@@ -236,6 +266,19 @@ mod tests {
         // It has had what was new; what comes now it does not ask for.
         watchers.tell_at(80_000);
         assert_eq!([watchers.cut_before(79_000), watchers.cut_before(80_000)], [0, 1]);
+    }
+
+    #[test]
+    fn the_lag_is_that_of_the_stream_that_is_furthest_behind() {
+        let watchers = Arc::new(Watchers::new(2));
+        assert_eq!(watchers.lag(Revision(7)), 0, "nobody watches");
+        let (near, far) = (enter(&watchers, 1).unwrap(), enter(&watchers, 2).unwrap());
+        near.watcher.reach(Revision(7));
+        assert_eq!(watchers.lag(Revision(7)), 0, "one has not begun");
+        far.watcher.reach(Revision(3));
+        assert_eq!(watchers.lag(Revision(7)), 4);
+        drop(far);
+        assert_eq!(watchers.lag(Revision(9)), 2);
     }
 
     #[test]

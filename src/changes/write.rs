@@ -105,6 +105,12 @@ impl Writer {
         (Self { queue: sender, patience: PATIENCE }, receiver)
     }
 
+    /// How many writes wait for their transaction.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.max_capacity().saturating_sub(self.queue.capacity())
+    }
+
     /// Queues a write and waits until it is committed and applied here.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, Planner, request_key};
@@ -84,7 +84,6 @@ impl WriterTask {
         items.retain(|item| !item.turn.is_given_up());
         if !items.is_empty() {
             self.metrics.writer_batch_size.observe(u32::try_from(items.len()).unwrap_or(u32::MAX).into());
-            self.metrics.writer_queue.set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
             self.process(items).await;
         }
     }
@@ -127,6 +126,9 @@ impl WriterTask {
             if !matches!(failure, Failure::Aborted | Failure::GivenUp) {
                 self.session = None;
             }
+            if let Some(kind) = failure.kind() {
+                self.metrics.store_error(kind);
+            }
             match failure {
                 // Each time there is one write less.
                 Failure::GivenUp => left += 1,
@@ -137,7 +139,6 @@ impl WriterTask {
                 Failure::OtherHistory => self.tail.reload().await,
                 Failure::Aborted => {}
                 Failure::Constraint => {
-                    self.metrics.store_error("constraint");
                     tracing::error!("the database refused a write that the snapshot allowed; loading anew");
                     return Err(Failure::Constraint);
                 }
@@ -153,6 +154,7 @@ impl WriterTask {
         }
         let session = self.session.as_mut().ok_or(Failure::Unavailable)?;
         failpoint::reach("writer.before_lock").await;
+        let begun = Instant::now();
         let mut transaction = step(session.begin()).await?;
         failpoint::reach("writer.locked").await;
         let base = align(&mut transaction, &self.snapshot, &self.tail).await?;
@@ -180,6 +182,7 @@ impl WriterTask {
             }
             Err(failure) => return Err(failure),
         }
+        self.metrics.writer_transaction_duration.observe(begun.elapsed().as_secs_f64());
         failpoint::reach("writer.committed").await;
         self.applied(&base, batch).await
     }

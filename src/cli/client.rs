@@ -54,15 +54,13 @@ impl Client {
     /// Finds the server and the token, and connects.
     pub async fn connect(server: &ServerArgs, token: &TokenArgs, settings: SettingsArgs) -> anyhow::Result<Self> {
         let settings = settings.load()?.settings;
-        let path = token.token_file.clone().unwrap_or_else(|| settings.admin_token_file());
-        let text = fs::read_to_string(&path).map_err(|error| {
-            anyhow!("the token file {} cannot be read ({error}); give --token-file or --data-dir", path.display())
-        })?;
-        let value = MetadataValue::try_from(format!("Bearer {}", text.trim()));
-        let mut token = value.map_err(|_| anyhow!("{} holds no token; give another --token-file", path.display()))?;
-        token.set_sensitive(true);
-        let channel = connect(server, &settings).await?;
-        Ok(Self { admin: AdminServiceClient::new(channel.clone()), channel, token })
+        let token = token.read(&settings)?;
+        Ok(Self::new(connect(server, &settings).await?, token))
+    }
+
+    /// Over a connection that is open.
+    pub fn new(channel: Channel, token: MetadataValue<Ascii>) -> Self {
+        Self { admin: AdminServiceClient::new(channel.clone()), channel, token }
     }
 
     /// A request that carries the token.
@@ -73,8 +71,38 @@ impl Client {
     }
 }
 
+impl TokenArgs {
+    /// Reads the file with the token.
+    pub fn read(&self, settings: &Settings) -> anyhow::Result<MetadataValue<Ascii>> {
+        let path = self.token_file.clone().unwrap_or_else(|| settings.admin_token_file());
+        let text = fs::read_to_string(&path).map_err(|error| {
+            anyhow!("the token file {} cannot be read ({error}); give --token-file or --data-dir", path.display())
+        })?;
+        let value = MetadataValue::try_from(format!("Bearer {}", text.trim()));
+        let mut token = value.map_err(|_| anyhow!("{} holds no token; give another --token-file", path.display()))?;
+        token.set_sensitive(true);
+        Ok(token)
+    }
+}
+
+impl ServerArgs {
+    /// Whether a server was named.
+    pub const fn is_given(&self) -> bool {
+        self.server.is_some()
+    }
+}
+
 /// Connects to the server that was named, or to the one of the settings.
 pub async fn connect(server: &ServerArgs, settings: &Settings) -> anyhow::Result<Channel> {
+    let (url, endpoint) = endpoint(server, settings)?;
+    endpoint.connect().await.map_err(|error| {
+        let cause = cause(&error);
+        anyhow!("no server answers at {url} ({cause}); start it with `modelward serve`, or give --server")
+    })
+}
+
+/// Where the server that was named, or the one of the settings, is reached, and how.
+pub fn endpoint(server: &ServerArgs, settings: &Settings) -> anyhow::Result<(String, Endpoint)> {
     let url = server.server.clone().unwrap_or_else(|| own_url(settings));
     let mut endpoint = Endpoint::from_shared(url.clone())
         .map_err(|_| anyhow!("--server is no URL: {url}; give one such as http://127.0.0.1:50051"))?
@@ -86,14 +114,11 @@ pub async fn connect(server: &ServerArgs, settings: &Settings) -> anyhow::Result
         let roots = roots(server.ca_file.clone().or(own))?;
         endpoint = endpoint.tls_config(ClientTlsConfig::new().ca_certificates(roots))?;
     }
-    endpoint.connect().await.map_err(|error| {
-        let cause = cause(&error);
-        anyhow!("no server answers at {url} ({cause}); start it with `modelward serve`, or give --server")
-    })
+    Ok((url, endpoint))
 }
 
 /// The innermost error: those around it only repeat that it is one.
-fn cause(error: &dyn Error) -> String {
+pub fn cause(error: &dyn Error) -> String {
     error.source().map_or_else(|| error.to_string(), cause)
 }
 

@@ -1,4 +1,4 @@
-//! Credentials that expire soon: told in the log, once for each, and in a metric.
+//! Credentials that expire soon: told in the log, once for each, and counted for a metric.
 //!
 //! One loop, every minute ([`ROUND`]), on every replica.
 
@@ -65,14 +65,18 @@ impl Control {
                 }
                 let (snapshot, now) = (control.snapshot().load(), control.now());
                 let ending = ending(&snapshot, now, ahead);
-                let soon = ending.iter().filter(|(_, end, _)| *end == End::Soon).count();
-                control.parts.metrics.credentials_expiring.set(i64::try_from(soon).unwrap_or(i64::MAX));
                 for (credential, end, time) in told.news(&ending) {
                     tell(&snapshot, &credential, end, time.since(now));
                 }
             }
         });
     }
+}
+
+/// How many active credentials expire within `ahead`.
+#[must_use]
+pub fn expiring(snapshot: &Snapshot, now: Timestamp, ahead: Duration) -> usize {
+    ending(snapshot, now, ahead).iter().filter(|(_, end, _)| *end == End::Soon).count()
 }
 
 fn tell(snapshot: &Snapshot, credential: &Credential, end: End, left: Duration) {

@@ -19,8 +19,8 @@ use futures_util::{FutureExt as _, future};
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::StoreConfig;
 use super::error::{Cause, Result, StoreError};
+use super::{PoolState, StoreConfig};
 
 mod hosts;
 mod tls;
@@ -71,6 +71,11 @@ impl Postgres {
 
     pub(super) fn address(&self) -> &str {
         &self.connector.address
+    }
+
+    pub(super) fn pool(&self) -> PoolState {
+        let status = self.pool.status();
+        PoolState::new(status.size, status.available, status.max_size, status.waiting)
     }
 
     pub(super) async fn pooled(&self) -> Result<Object<AsyncPgConnection>> {

@@ -14,9 +14,9 @@ use diesel_async::{AsyncConnection as _, RunQueryDsl as _, SimpleAsyncConnection
 use futures_util::FutureExt as _;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::StoreConfig;
 use super::conn::{LiteConnection, LiteWriter};
 use super::error::{Cause, Result, StoreError};
+use super::{PoolState, StoreConfig};
 
 /// More readers than this only wait for each other.
 const MAX_READERS: usize = 4;
@@ -51,6 +51,11 @@ impl Sqlite {
 
     pub(super) fn address(&self) -> &str {
         &self.address
+    }
+
+    pub(super) fn pool(&self) -> PoolState {
+        let status = self.readers.status();
+        PoolState::new(status.size, status.available, status.max_size, status.waiting)
     }
 
     pub(super) async fn reader(&self) -> Result<Object<LiteConnection>> {

@@ -5,13 +5,17 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+
+use self::process::Process;
+
+mod process;
 
 /// Which call it was and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -37,6 +41,28 @@ struct Reason {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct State {
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Status {
+    status: &'static str,
+}
+
+/// The values that labels have, so that all of them are there from the start: what is 0 can be told from what is
+/// missing, and the first failure shows as a rise.
+const STORE_ERRORS: [&str; 6] = ["unavailable", "full", "constraint", "conflict", "unknown", "refused"];
+const REFUSALS: [&str; 4] = ["UNAUTHENTICATED", "FORBIDDEN", "TOO_MANY_STREAMS", "UNKNOWN_METHOD"];
+const PROBES: [&str; 4] = ["healthy", "degraded", "unhealthy", "impossible"];
+const SYNCS: [&str; 2] = ["succeeded", "failed"];
+
 /// Handles to all metrics; cheap to clone. The name of a metric is `modelward_` and the field's.
 #[derive(Clone)]
 pub struct Metrics {
@@ -45,9 +71,15 @@ pub struct Metrics {
     rpc_duration: Family<RpcName, Histogram, fn() -> Histogram>,
     store_errors: Family<Kind, Counter>,
     refused_calls: Family<Reason, Counter>,
-    probes: Family<Kind, Counter>,
-    scheduled_syncs: Family<Kind, Counter>,
+    probes: Family<Outcome, Counter>,
+    scheduled_syncs: Family<Outcome, Counter>,
+    endpoints: Family<Status, Gauge>,
+    resources: Family<Kind, Gauge>,
+    store_connections: Family<State, Gauge>,
     scheduled_sync_duration: Histogram,
+    process: Arc<Registry>,
+    /// Calls that run now; streams count until their answer has begun.
+    pub rpcs_in_flight: Gauge,
     /// Connections to the gRPC listeners that are open.
     pub connections: Gauge,
     /// The revision that this process has applied.
@@ -58,10 +90,16 @@ pub struct Metrics {
     pub snapshot_mismatches: Counter,
     /// Writes per transaction.
     pub writer_batch_size: Histogram,
+    /// Time of the transactions of the writer, from the lock to the answer of COMMIT.
+    pub writer_transaction_duration: Histogram,
     /// Writes that wait for a transaction.
     pub writer_queue: Gauge,
     /// Whether the database answers: 1 or 0.
     pub store_up: Gauge,
+    /// How many connections the pool may open.
+    pub store_connections_max: Gauge,
+    /// Who waits for a connection of the pool.
+    pub store_connections_waiting: Gauge,
     /// Probes in flight.
     pub probes_in_flight: Gauge,
     /// Whether this process holds the lease for background probes: 1 or 0.
@@ -70,6 +108,10 @@ pub struct Metrics {
     pub sync_leader: Gauge,
     /// Watch streams that are open.
     pub watchers: Gauge,
+    /// How many revisions the stream that is furthest behind has not been sent yet.
+    pub watcher_lag_revisions: Gauge,
+    /// Streams that were ended because nobody read them.
+    pub watchers_cut: Counter,
     /// Stored secrets that no master key of this process opens.
     pub undecryptable_secrets: Gauge,
     /// Active credentials that expire within the time of the setting `usage.expiry_warning`.
@@ -101,17 +143,32 @@ impl Metrics {
         let writer_batch_size = Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]);
         add.0.register("writer_batch_size", "Writes per transaction", writer_batch_size.clone());
         let snapshot_age_seconds = Gauge::<f64, AtomicU64>::default();
+        let writer_transaction_duration = duration_buckets();
+        let help = "Time of the writer's transactions, from the lock to the answer of COMMIT";
+        add.0.register_with_unit(
+            "writer_transaction_duration",
+            help,
+            Unit::Seconds,
+            writer_transaction_duration.clone(),
+        );
         let age = "Time since the database last confirmed what is in memory";
         add.0.register("snapshot_age_seconds", age, snapshot_age_seconds.clone());
-        Self {
+        let metrics = Self {
             rpcs,
             rpc_duration,
             scheduled_sync_duration,
             writer_batch_size,
+            writer_transaction_duration,
             snapshot_age_seconds,
-            store_errors: add.family("store_errors", "Failures of the database by kind"),
+            store_errors: add.family("store_errors", "Transactions of the writer that failed, by kind"),
             refused_calls: add.family("refused_calls", "Calls that were not let in, by reason"),
             probes: add.family("probes", "Background and asked-for probes by result"),
+            endpoints: add.gauges("endpoints", "Active endpoints by what is known of their health"),
+            resources: add.gauges("resources", "Resources by kind, those of deleted providers among them"),
+            store_connections: add.gauges("store_connections", "Connections of the pool by state"),
+            store_connections_max: add.gauge("store_connections_max", "How many connections the pool may open"),
+            store_connections_waiting: add.gauge("store_connections_waiting", "Who waits for a connection of the pool"),
+            rpcs_in_flight: add.gauge("rpcs_in_flight", "Calls that run now"),
             connections: add.gauge("connections", "Open gRPC connections"),
             revision: add.gauge("revision", "The revision that is applied"),
             snapshot_mismatches: add.counter("snapshot_mismatches", "Differences found between memory and database"),
@@ -122,6 +179,8 @@ impl Metrics {
             sync_leader: add.gauge("sync_leader", "Whether scheduled synchronisation runs here"),
             scheduled_syncs: add.family("scheduled_syncs", "Scheduled synchronisations of models by result"),
             watchers: add.gauge("watchers", "Open Watch streams"),
+            watcher_lag_revisions: add.gauge("watcher_lag_revisions", "Revisions that the slowest stream has to come"),
+            watchers_cut: add.counter("watchers_cut", "Streams that were ended because nobody read them"),
             undecryptable_secrets: add.gauge("undecryptable_secrets", "Stored secrets that no key here opens"),
             credentials_expiring: add.gauge("credentials_expiring", "Active credentials that expire soon"),
             unreadable_passed_over: add.counter(
@@ -130,7 +189,26 @@ impl Metrics {
             ),
             panics: add.counter("panics", "Bugs"),
             registry: Arc::new(registry),
+            process: Process::registry(),
+        };
+        metrics.begin()
+    }
+
+    /// Makes all values of labels, each 0.
+    fn begin(self) -> Self {
+        for kind in STORE_ERRORS {
+            drop(self.store_errors.get_or_create(&Kind { kind }));
         }
+        for reason in REFUSALS {
+            drop(self.refused_calls.get_or_create(&Reason { reason }));
+        }
+        for result in PROBES {
+            drop(self.probes.get_or_create(&Outcome { result }));
+        }
+        for result in SYNCS {
+            drop(self.scheduled_syncs.get_or_create(&Outcome { result }));
+        }
+        self
     }
 
     /// Counts a call that has ended.
@@ -144,20 +222,35 @@ impl Metrics {
         self.refused_calls.get_or_create(&Reason { reason }).inc();
     }
 
-    /// Counts a failure of the database: `unavailable`, `conflict`, `full`, ….
+    /// Counts a transaction that failed: `unavailable`, `conflict`, `full`, ….
     pub fn store_error(&self, kind: &'static str) {
         self.store_errors.get_or_create(&Kind { kind }).inc();
     }
 
     /// Counts a probe by its result: `healthy`, `degraded`, `unhealthy`, `impossible`.
-    pub fn probe(&self, kind: &'static str) {
-        self.probes.get_or_create(&Kind { kind }).inc();
+    pub fn probe(&self, result: &'static str) {
+        self.probes.get_or_create(&Outcome { result }).inc();
     }
 
     /// Counts a scheduled synchronisation by its result: `succeeded`, `failed`.
-    pub fn scheduled_sync(&self, kind: &'static str, duration: Duration) {
-        self.scheduled_syncs.get_or_create(&Kind { kind }).inc();
+    pub fn scheduled_sync(&self, result: &'static str, duration: Duration) {
+        self.scheduled_syncs.get_or_create(&Outcome { result }).inc();
         self.scheduled_sync_duration.observe(duration.as_secs_f64());
+    }
+
+    /// Tells how many active endpoints have a status: `healthy`, `degraded`, `unhealthy`, `unknown`.
+    pub fn set_endpoints(&self, status: &'static str, count: usize) {
+        self.endpoints.get_or_create(&Status { status }).set(whole(count));
+    }
+
+    /// Tells how many resources of a kind there are: `provider`, `endpoint`, ….
+    pub fn set_resources(&self, kind: &'static str, count: usize) {
+        self.resources.get_or_create(&Kind { kind }).set(whole(count));
+    }
+
+    /// Tells how many connections of the pool are in a state: `idle`, `used`.
+    pub fn set_store_connections(&self, state: &'static str, count: usize) {
+        self.store_connections.get_or_create(&State { state }).set(whole(count));
     }
 
     /// All of them in the text form of `OpenMetrics`.
@@ -165,7 +258,9 @@ impl Metrics {
     pub fn render(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &self.registry)
+            .and_then(|()| encode_registry(&mut text, &self.process))
+            .and_then(|()| encode_eof(&mut text));
         text
     }
 }
@@ -174,6 +269,11 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// A count as gauges have it.
+pub fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// From half a millisecond, in which reads answer, to a minute.
@@ -194,6 +294,15 @@ impl Adding<'_> {
         let gauge = Gauge::default();
         self.0.register(name, help, gauge.clone());
         gauge
+    }
+
+    fn gauges<L>(&mut self, name: &str, help: &str) -> Family<L, Gauge>
+    where
+        L: Clone + std::hash::Hash + Eq + EncodeLabelSet + std::fmt::Debug + Send + Sync + 'static,
+    {
+        let family = Family::<L, Gauge>::default();
+        self.0.register(name, help, family.clone());
+        family
     }
 
     fn family<L>(&mut self, name: &str, help: &str) -> Family<L, Counter>

@@ -30,6 +30,7 @@ use super::Engine;
 use super::database::{Database, run_on_file};
 use super::eventually;
 use super::postgres::Cluster;
+use super::scrape::Scrape;
 
 /// A master key for tests.
 pub const MASTER_KEYS: &str = "test:o1rfunDf/cWXVRSBFlFwYq+Rq37dAxaj4gsLBawB80Y=";
@@ -108,6 +109,11 @@ impl Server {
 
     pub fn ops_address(&self) -> SocketAddr {
         self.app.ops_address.unwrap()
+    }
+
+    /// What its metrics tell now.
+    pub fn scrape(&self) -> Scrape {
+        tokio::task::block_in_place(|| Scrape::of(self.ops_address()))
     }
 
     pub fn directory(&self) -> &Path {
