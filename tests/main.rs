@@ -21,6 +21,7 @@ mod catalogue;
 mod citizenship;
 mod cli;
 mod credential;
+mod deployment;
 mod docs;
 mod doctor;
 mod durability;

@@ -3,6 +3,7 @@
 pub mod churn;
 pub mod database;
 pub mod direct;
+pub mod disk;
 pub mod dynamic;
 pub mod follower;
 pub mod frames;

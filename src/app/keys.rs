@@ -3,6 +3,8 @@
 //! A start with a key that is missing, unusable or another database's leaves that database as it was: no migration, no
 //! row, and beside an embedded database no file either.
 
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
@@ -72,7 +74,12 @@ fn made(path: &Path, known: Option<&ClusterRow>) -> anyhow::Result<KeyRing> {
             known.active_key_id
         );
     }
-    let id = KeyFile::create(path).with_context(|| format!("cannot make {}", path.display()))?;
+    let cannot = || format!("cannot make {}", path.display());
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        // The database made it, unless it stands elsewhere.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).with_context(cannot)?;
+    }
+    let id = KeyFile::create(path).with_context(cannot)?;
     tracing::info!(file = %path.display(), key.id = id, "a master key was made; without it no secret can be read, so keep a copy");
     Ok(KeyRing::load(KeySource::File(path.to_owned()))?)
 }

@@ -124,7 +124,17 @@ impl Cluster {
 
     /// All that a database holds, as text: equal for equal databases.
     pub fn dump(&self, database: &str) -> String {
+        self.dumped(database, &[])
+    }
+
+    /// The same without what its tables hold.
+    pub fn schema(&self, database: &str) -> String {
+        self.dumped(database, &["--schema-only"])
+    }
+
+    fn dumped(&self, database: &str, options: &[&str]) -> String {
         let mut dump = Command::new(self.bin.join("pg_dump"));
+        dump.args(options);
         dump.args(["-h", "127.0.0.1", "-U", "modelward", "-p", &self.port.to_string(), "-d", database]);
         // A pair of lines with a random word, which newer versions put around it.
         run(&mut dump).lines().filter(|line| !line.contains("restrict ")).collect::<Vec<_>>().join("\n")
@@ -275,13 +285,13 @@ fn configure(dir: &Path, port: u16, settings: &str) {
 }
 
 /// Somebody root hands the server to.
-struct User {
+pub struct User {
     name: &'static str,
     group: String,
 }
 
-/// None: we are not root.
-fn unprivileged() -> Option<User> {
+/// Who PostgreSQL runs as. None: we are not root, and it runs as we do.
+pub fn unprivileged() -> Option<User> {
     let id = |args: &[&str]| {
         let output = Command::new("id").args(args).output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -293,7 +303,7 @@ fn unprivileged() -> Option<User> {
     Some(found.expect("the server does not run as root, and there is neither a user postgres nor nobody"))
 }
 
-fn as_user(user: Option<&User>, program: impl AsRef<std::ffi::OsStr>) -> Command {
+pub fn as_user(user: Option<&User>, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let Some(user) = user else { return Command::new(program) };
     let mut command = Command::new("setpriv");
     command.args(["--reuid", user.name, "--regid", &user.group, "--clear-groups"]).arg(program).current_dir("/");

@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use super::disk::Disk;
 use super::server::{Caller, MASTER_KEYS};
 
 /// How long a process may take to start or to stop. Only a hanging one takes so long.
@@ -130,6 +131,13 @@ impl Process {
     /// Starts a server that may never be ready.
     pub fn spawn(directory: &Path, variables: &[(&str, &str)]) -> Self {
         Self::launch(Command::new(env!("CARGO_BIN_EXE_modelward")), directory, variables)
+    }
+
+    /// Starts a server that sees a small disk.
+    pub fn start_with(disk: &Disk, directory: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut process = Self::launch(disk.command(directory, env!("CARGO_BIN_EXE_modelward")), directory, variables);
+        process.wait_until_ready();
+        process
     }
 
     fn launch(command: Command, directory: &Path, variables: &[(&str, &str)]) -> Self {
