@@ -44,7 +44,7 @@ async fn get(server: &Server, path: &str) -> (u16, String) {
 async fn health_is_told_by_service_without_a_token() {
     let server = Server::start(Engine::Sqlite).await;
     let mut client = HealthClient::new(server.new_channel());
-    for name in SERVICE_NAMES.iter().copied().chain(["", "modelward.writes"]) {
+    for name in SERVICE_NAMES.iter().copied().chain(["", "modelward.live", "modelward.writes"]) {
         let status = client.check(health(name)).await.unwrap().into_inner().status();
         assert_eq!(status, ServingStatus::Serving, "{name:?}");
     }

@@ -84,6 +84,18 @@ fn ask(server: &Server, token: &str) -> Told {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_token_what_needs_none_is_asked() {
+    let server = Server::start(Engine::Sqlite).await;
+    let at = [format!("--server=http://{}", server.address()), format!("--ops-server=http://{}", server.ops_address())];
+    let told = run(&[&at[0], &at[1], "--without-token"]);
+    told.is_well();
+    for (check, state) in [("health", "ok"), ("database", "ok"), ("metrics", "ok"), ("token", "skip")] {
+        told.says(check, state, "");
+    }
+    run(&[&at[0], &at[1]]).fails().says("token", "fail", "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_well_passes_and_each_role_is_told_what_it_may_know() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let server = Server::start(engine).await;

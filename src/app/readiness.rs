@@ -1,7 +1,8 @@
 //! What health means, told in one place to gRPC health, `/readyz` and `/health`.
 //!
 //! Ready: the snapshot is loaded and the server is not stopping; it stays so while the database is away, unless
-//! `reads.max_staleness` bounds that. Only `modelward.writes` and `/health` follow the database.
+//! `reads.max_staleness` bounds that. Only `modelward.writes` and `/health` follow the database; `modelward.live` and
+//! `/livez` follow nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +21,8 @@ use crate::config::Settings;
 use crate::service::SERVICE_NAMES;
 use crate::task::Tasks;
 
+/// The health name for which it is enough that the process answers: who restarts processes asks it.
+pub const LIVE: &str = "modelward.live";
 /// The health name that follows the database.
 pub const WRITES: &str = "modelward.writes";
 /// How often ages are looked at.
@@ -80,6 +83,7 @@ impl Readiness {
         for name in SERVICE_NAMES.iter().copied().chain([""]) {
             self.reporter.set_service_status(name, ready).await;
         }
+        self.reporter.set_service_status(LIVE, ServingStatus::Serving).await;
         let writes = status_of(self.is_ready() && self.database_connected());
         self.reporter.set_service_status(WRITES, writes).await;
     }

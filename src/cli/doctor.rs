@@ -36,6 +36,9 @@ pub struct Doctor {
     /// where no --server is given
     #[arg(long, value_name = "URL")]
     ops_server: Option<String>,
+    /// Asks only what needs no token, as where none is at hand
+    #[arg(long, conflicts_with_all = ["offline", "token_file"])]
+    without_token: bool,
     /// How it is printed
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "table")]
     format: Format,
@@ -83,6 +86,7 @@ impl Doctor {
         health::serving(&channel, &mut report).await;
         health::writes(&channel, &mut report).await;
         match self.token.read(&settings) {
+            _ if self.without_token => report.add(Finding::skip("token", "not asked: --without-token")),
             Ok(token) => server::examine(channel, token, &mut report).await,
             Err(error) => {
                 let remedy = "give the file of a token of this server with --token-file";
