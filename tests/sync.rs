@@ -91,7 +91,7 @@ async fn runs_by_itself(engine: Engine) {
         assert_eq!((change.rpc.as_str(), change.actor.as_str()), ("modelward.v1.ModelService/SyncModels", "system"));
     }
     assert_eq!(server.parts().metrics.sync_leader.get(), 1);
-    let counted = "modelward_scheduled_syncs_total{kind=\"succeeded\"} 1";
+    let counted = "modelward_scheduled_syncs_total{result=\"succeeded\"} 1";
     eventually("it is counted", || async { server.parts().metrics.render().contains(counted).then_some(()) }).await;
 
     // The next start finds that its turn has passed.

@@ -40,7 +40,7 @@ async fn a_status_turns_at_its_thresholds_and_back_and_makes_no_revision() {
     assert_eq!(shared.status(1), HealthStatus::Healthy);
     assert_eq!(replica.checks.snapshot.head().revision.0, 0);
     let text = replica.metrics.render();
-    assert!(text.contains("modelward_probe_leader 1") && text.contains("modelward_probes_total{kind=\"degraded\"}"));
+    assert!(text.contains("modelward_probe_leader 1") && text.contains("modelward_probes_total{result=\"degraded\"}"));
 }
 
 #[tokio::test]
