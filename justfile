@@ -13,7 +13,7 @@ lint:
 
 # The promises in their long form: kills, outages, attacks. Takes long.
 chaos *filter:
-    MODELWARD_PROOFS=long cargo test --locked --test main promises::{{filter}} -- --test-threads 2 --nocapture
+    MODELWARD_PROOFS=long cargo test --locked --test main -- promises::{{filter}} deployment::{{filter}} --test-threads 2 --nocapture
 
 # All tests; PostgreSQL's too where a server can be started.
 test:

@@ -129,6 +129,11 @@ async fn verdict(store: &Store, ring: KeyRing, told: &Told) -> Vec<String> {
     complaints
 }
 
+/// So many megabytes, and more where more is written.
+fn size(megabytes: usize) -> String {
+    format!("{}m", effort(megabytes, 8 * megabytes))
+}
+
 fn ring(source: KeySource) -> KeyRing {
     KeyRing::load(source).unwrap()
 }
@@ -142,7 +147,7 @@ fn summary(engine: Engine, told: &Told) {
 async fn a_full_disk_fails_writes_and_nothing_else_on_sqlite() {
     let directory = TempDir::new().unwrap();
     let point = directory.path().join("small");
-    let mut disk = block_in_place(|| Disk::start(&point, "12m", None));
+    let mut disk = block_in_place(|| Disk::start(&point, &size(12), None));
     let url = format!("sqlite://{}", point.join("modelward.db").display());
     let variables = [("MODELWARD_HEALTH__ENABLED", "false"), ("MODELWARD_DATABASE_URL", &url)];
     let mut server = block_in_place(|| Process::start_with(&disk, directory.path(), &variables));
@@ -170,7 +175,7 @@ async fn a_full_disk_fails_writes_and_nothing_else_on_postgres() {
     let directory = TempDir::with_prefix("modelward-small-").unwrap();
     let user = unprivileged();
     let point = std::env::temp_dir().join(format!("modelward-small-{}", std::process::id()));
-    let mut disk = block_in_place(|| Disk::start(&point, "24m", user.as_ref()));
+    let mut disk = block_in_place(|| Disk::start(&point, &size(24), user.as_ref()));
     let cluster = block_in_place(|| Cluster::start(""));
     cluster.sql("postgres", &format!("CREATE TABLESPACE small LOCATION '{}'", disk.path().display()));
     cluster.sql("postgres", "CREATE DATABASE small TABLESPACE small");
