@@ -129,6 +129,25 @@ async fn verdict(store: &Store, ring: KeyRing, told: &Told) -> Vec<String> {
     complaints
 }
 
+/// A server that was killed and started on a full disk shows what it had, and refuses what has no room.
+async fn started_full(server: &Process, told: &mut Told) {
+    let admin = server.admin();
+    let shown = admin.providers().list_providers(v1::ListProvidersRequest::default()).await.unwrap().into_inner();
+    assert_eq!(shown.total_size, i32::try_from(told.acknowledged.len()).unwrap());
+    // What was freed within the files may hold a write or two.
+    for number in 0.. {
+        let name = format!("full {number}");
+        match admin.try_provider(provider(&name, ProviderKind::Ollama)).await {
+            Ok(_) => told.acknowledged.insert(name),
+            Err(status) => {
+                Refusal::of(&status).is(Code::ResourceExhausted, "STORE_FULL");
+                told.refused.insert(name);
+                return;
+            }
+        };
+    }
+}
+
 /// So many megabytes, and more where more is written.
 fn size(megabytes: usize) -> String {
     format!("{}m", effort(megabytes, 8 * megabytes))
@@ -150,8 +169,16 @@ async fn a_full_disk_fails_writes_and_nothing_else_on_sqlite() {
     let mut disk = block_in_place(|| Disk::start(&point, &size(12), None));
     let url = format!("sqlite://{}", point.join("modelward.db").display());
     let variables = [("MODELWARD_HEALTH__ENABLED", "false"), ("MODELWARD_DATABASE_URL", &url)];
-    let mut server = block_in_place(|| Process::start_with(&disk, directory.path(), &variables));
-    let told = run_full(&mut disk, &server).await;
+    let start = |disk: &Disk| block_in_place(|| Process::start_with(disk, directory.path(), &variables));
+    let server = start(&disk);
+    let mut told = run_full(&mut disk, &server).await;
+    block_in_place(|| disk.fill());
+    server.kill();
+    let mut server = start(&disk);
+    started_full(&server, &mut told).await;
+    block_in_place(|| disk.free());
+    server.admin().add_provider("after", ProviderKind::Ollama).await;
+    told.acknowledged.insert("after".to_owned());
     summary(Engine::Sqlite, &told);
     assert!(block_in_place(|| server.terminate()).success());
     // SQLite follows links to where only the server sees the file.
