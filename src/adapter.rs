@@ -12,6 +12,7 @@ mod address;
 mod answer;
 mod anthropic;
 mod ask;
+mod asked;
 mod azure;
 mod baidu;
 mod bedrock;

@@ -16,7 +16,8 @@ use crate::config::Settings;
 use crate::domain::Revision;
 use crate::service::in_flight::InFlight;
 use crate::task::Tasks;
-use crate::telemetry::Metrics;
+use crate::telemetry::traces::{Exporter, Tracer};
+use crate::telemetry::{LogFilterControl, Metrics};
 
 mod bootstrap;
 mod connection;
@@ -43,6 +44,9 @@ pub use verify::verify_log;
 /// themselves.
 const QUIET: Duration = Duration::from_secs(3);
 
+/// How long the last traces may take to be told.
+const LAST_TRACES: Duration = Duration::from_secs(3);
+
 /// A server that runs.
 pub struct App {
     /// Where the gRPC API is served; the port is the real one when 0 was asked for.
@@ -60,6 +64,8 @@ pub struct App {
     done: oneshot::Receiver<()>,
     settings: Settings,
     readiness: readiness::Readiness,
+    /// What tells traces; it stops after everything that makes them.
+    telling: Tasks,
 }
 
 impl App {
@@ -68,20 +74,43 @@ impl App {
     /// # Errors
     /// One line that says what is wrong and what to do about it.
     pub async fn start(settings: Settings, metrics: Metrics) -> anyhow::Result<Self> {
+        Self::start_logging(settings, metrics, None).await
+    }
+
+    /// The same in a process whose log can be filtered otherwise.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_logging(
+        settings: Settings,
+        metrics: Metrics,
+        log: Option<LogFilterControl>,
+    ) -> anyhow::Result<Self> {
         let tasks = Tasks::new();
-        let started = Self::start_in(&tasks, settings, metrics).await;
+        let started = Self::start_in(&tasks, settings, metrics, log).await;
         if started.is_err() {
             tasks.shutdown(Duration::from_secs(1)).await;
         }
         started
     }
 
-    async fn start_in(tasks: &Tasks, settings: Settings, metrics: Metrics) -> anyhow::Result<Self> {
+    async fn start_in(
+        tasks: &Tasks,
+        settings: Settings,
+        metrics: Metrics,
+        log: Option<LogFilterControl>,
+    ) -> anyhow::Result<Self> {
         // Ports first: a taken one should cost nothing else.
         let tcp = grpc::bind(settings.server.listen)?;
         let ops_listener = settings.server.ops_listen.map(grpc::bind).transpose()?;
         let unix = settings.server.unix_socket.as_deref().map(socket::Socket::bind).transpose()?;
-        let parts = Parts::build(&settings, tasks, &metrics).await?;
+        let mut parts = Parts::build(&settings, tasks, &metrics).await?;
+        let (tracer, telling) = tracing_to(&settings, &metrics)?;
+        parts.tracer = tracer;
+        if let Some(log) = log {
+            tasks.spawn("log filter", log.clone().follow(tasks.stopping().cancelled_owned()));
+            parts.log = log;
+        }
         bootstrap::admin_token(&parts, &settings).await?;
         let closing = CancellationToken::new();
         let readiness = readiness::Readiness::build(&parts, &settings, tasks);
@@ -93,7 +122,20 @@ impl App {
             ops_listener.map(|listener| ops::serve(listener, &parts, &readiness, tasks, &closing)).transpose()?;
         readiness.serving().await;
         let tasks = tasks.clone();
-        let app = Self { address, ops_address, parts, api, tasks, closing, in_flight, cut, done, settings, readiness };
+        let app = Self {
+            address,
+            ops_address,
+            parts,
+            api,
+            tasks,
+            closing,
+            in_flight,
+            cut,
+            done,
+            settings,
+            readiness,
+            telling,
+        };
         app.announce();
         Ok(app)
     }
@@ -146,8 +188,19 @@ impl App {
         // What is left is connections of clients that do not answer: no call runs, or for too long.
         self.cut.cancel();
         self.tasks.shutdown(limit.saturating_sub(begun.elapsed())).await;
+        self.telling.shutdown(limit.saturating_sub(begun.elapsed()).min(LAST_TRACES)).await;
         tracing::info!(revision = revision.0, "modelward has stopped");
     }
+}
+
+/// Begins to trace, where an endpoint for traces is given.
+fn tracing_to(settings: &Settings, metrics: &Metrics) -> anyhow::Result<(Option<Tracer>, Tasks)> {
+    let telling = Tasks::new();
+    let Some(config) = &settings.traces else { return Ok((None, telling)) };
+    let (tracer, exporter) = Exporter::build(config, metrics)?;
+    telling.spawn("traces", exporter.run(telling.stopping().cancelled_owned()));
+    tracing::info!(endpoint = config.endpoint, "calls are traced");
+    Ok((Some(tracer), telling))
 }
 
 /// Ends when no call has run for a while and no client has sent or taken anything: long enough for the last answers to
@@ -167,11 +220,11 @@ async fn quiet(in_flight: &InFlight) {
 ///
 /// # Errors
 /// When it cannot start.
-pub async fn serve(mut settings: Settings, metrics: Metrics) -> anyhow::Result<()> {
+pub async fn serve(mut settings: Settings, metrics: Metrics, log: LogFilterControl) -> anyhow::Result<()> {
     descriptors::provide(&mut settings.limits.max_connections);
     let mut signals = signal::Signals::listen().context("cannot listen for signals")?;
     let app = tokio::select! {
-        app = App::start(settings, metrics) => app?,
+        app = App::start_logging(settings, metrics, Some(log)) => app?,
         () = signals.stop() => return Ok(()),
     };
     let crippled = app.tasks.crippled();

@@ -18,6 +18,7 @@ pub mod rewrap;
 pub mod roster;
 pub mod secret_use;
 pub mod session;
+mod spans;
 pub mod statuses;
 pub mod tail;
 #[cfg(test)]

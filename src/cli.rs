@@ -11,6 +11,7 @@ mod doctor;
 mod health;
 mod json;
 mod keys;
+mod log;
 mod migrate;
 mod output;
 mod serve;
@@ -64,6 +65,8 @@ enum Command {
     Audit(audit::Audit),
     Health(health::Health),
     Doctor(doctor::Doctor),
+    #[command(subcommand)]
+    Log(log::Log),
     Watch(watch::Watch),
 }
 
@@ -116,6 +119,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Audit(audit) => audit.run().await,
             Command::Health(health) => health.run().await,
             Command::Doctor(doctor) => doctor.run().await,
+            Command::Log(log) => log.run().await,
             Command::Watch(watch) => watch.run().await,
         }
     });
@@ -185,6 +189,8 @@ mod tests {
             "modelward audit verify --anchor 7:0000000000000000000000000000000000000000000000000000000000000000",
             "modelward doctor --server https://h:1 --ops-server http://h:2 --token-file f --ca-file c --format json",
             "modelward doctor --offline --data-dir d",
+            "modelward log set debug --for 5m --server http://127.0.0.1:1 --token-file f",
+            "modelward log reset",
             "modelward health --address http://127.0.0.1:1 --service modelward.writes",
         ];
         for line in lines {

@@ -23,6 +23,7 @@ mod shutdown;
 mod sidecar;
 mod sync;
 mod tls;
+mod traces;
 mod usage;
 mod value;
 mod watch;
@@ -54,6 +55,8 @@ pub use watch::Watch;
 
 use layers::Given;
 
+use crate::telemetry::TracesConfig;
+
 /// All settings of a process.
 #[derive(Clone, PartialEq)]
 pub struct Settings {
@@ -74,6 +77,8 @@ pub struct Settings {
     pub catalogue: Catalogue,
     pub shutdown: Shutdown,
     pub sidecar: Sidecar,
+    /// Traces, by the standard variables; `None`: none.
+    pub traces: Option<TracesConfig>,
 }
 
 /// The declarations of all settings, in the order of the example file.
@@ -120,6 +125,7 @@ impl Settings {
             catalogue: Catalogue::read(values)?,
             shutdown: Shutdown::read(values)?,
             sidecar: Sidecar::read(values)?,
+            traces: None,
         };
         let problems = settings.contradictions();
         if problems.is_empty() { Ok(settings) } else { Err(ConfigError::new(problems)) }
@@ -233,7 +239,8 @@ fn resolve(flags: &Flags, variables: &environment::Variables) -> Result<Loaded, 
         return Err(ConfigError::new(problems));
     }
     let values = Values::new(specs.into_iter(), given)?;
-    Ok(Loaded { settings: Settings::read(&values)?, values })
+    let traces = traces::read(variables).map_err(ConfigError::new)?;
+    Ok(Loaded { settings: Settings { traces, ..Settings::read(&values)? }, values })
 }
 
 fn given(flags: &Flags, specs: &[Spec]) -> Result<Vec<Given>, Vec<String>> {

@@ -9,6 +9,7 @@ use crate::control::Control;
 use crate::domain::Timestamp;
 use crate::health::HealthChecks;
 use crate::store::Engine;
+use crate::telemetry::LogFilterControl;
 
 mod admin;
 mod arrival;
@@ -21,6 +22,7 @@ mod endpoint;
 pub mod gate;
 pub mod in_flight;
 mod list;
+mod log;
 pub mod metadata;
 mod model;
 mod mutation;
@@ -62,11 +64,18 @@ pub struct Services {
     health: HealthChecks,
     roster: Roster,
     facts: Arc<Facts>,
+    log: LogFilterControl,
 }
 
 impl Services {
+    /// Its log is that of another process until [`Services::with_log`] says whose it is.
     #[must_use]
-    pub const fn new(control: Control, health: HealthChecks, roster: Roster, facts: Arc<Facts>) -> Self {
-        Self { control, health, roster, facts }
+    pub fn new(control: Control, health: HealthChecks, roster: Roster, facts: Arc<Facts>) -> Self {
+        Self { control, health, roster, facts, log: LogFilterControl::detached("info") }
+    }
+
+    #[must_use]
+    pub fn with_log(self, log: LogFilterControl) -> Self {
+        Self { log, ..self }
     }
 }

@@ -1,9 +1,11 @@
-//! What operators see of a running process: the log on stderr and the metrics.
+//! What operators see of a running process: the log on stderr, the metrics and the traces.
 //!
-//! Both are told only names, numbers and ids: never a secret, a body or a whole message.
+//! All are told only names, numbers and ids: never a secret, a body or a whole message.
 
 mod log;
 mod metrics;
+pub mod traces;
 
-pub use log::{Log, LogFormat, start_log};
+pub use log::{Log, LogError, LogFilterControl, LogFormat, start_log};
 pub use metrics::{Metrics, RpcLabels, whole};
+pub use traces::{Sampling, TracesConfig};

@@ -59,7 +59,11 @@ const NEEDS: &[(Role, &str, &[&str])] = &[
     (Role::Editor, "AuditService", &["ListChanges", "GetResourceAt", "RollbackResource"]),
     (Role::Admin, "AuditService", &["ListSecretUse"]),
     (Role::Viewer, "AdminService", &["GetServerInfo"]),
-    (Role::Admin, "AdminService", &["CreateToken", "ListTokens", "RevokeToken", "GetKeyring", "RotateMasterKey"]),
+    (
+        Role::Admin,
+        "AdminService",
+        &["CreateToken", "ListTokens", "RevokeToken", "GetKeyring", "RotateMasterKey", "SetLogFilter"],
+    ),
 ];
 
 const ROLES: [Role; 4] = [Role::Viewer, Role::Consumer, Role::Editor, Role::Admin];

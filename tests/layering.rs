@@ -99,6 +99,7 @@ const RESERVED: &[(&[&str], &[&str], &str)] = &[
     (&["std::env"], &["config"], "only config reads the environment"),
     (&["nix::sys::signal"], &["failpoint"], "signals are for fail points; `app` listens to them with tokio"),
     (&["nix::sys::resource"], &["app"], "limits of the process are set where it starts"),
+    (&["opentelemetry", "opentelemetry_sdk"], &["telemetry"], "what is traced is said in the words of telemetry"),
     (&["clap"], &["cli"], "only cli has a command line"),
 ];
 
@@ -128,6 +129,11 @@ const OUTWARD: &[(&[&str], &[&str], &str)] = &[
         "only adapter/connection.rs speaks HTTP as a client, over a line that was filtered",
     ),
     (&["std::process::Command", "tokio::process"], &[], "no other program is run: it could connect anywhere"),
+    (
+        &["opentelemetry_otlp"],
+        &["telemetry/traces/exporter.rs"],
+        "only telemetry/traces/exporter.rs tells traces: to where the operator's variables say, never where a resource does",
+    ),
     (
         &["tokio::net::*", "std::net::*", "std::os::unix::net::*", "hyper::*", "std::process::*"],
         &[],
@@ -430,6 +436,12 @@ fn a_seeded_violation_is_found() {
         ("control/vendor.rs", "std::process::Command::new(\"curl\")", "no other program"),
         ("cli/doctor.rs", "let mut line = std::os::unix::net::UnixStream::connect(path)?;", "its own file"),
         ("telemetry/log.rs", "use hyper_util::client::legacy::Client;", "only adapter/connection.rs speaks"),
+        (
+            "control/vendor.rs",
+            "use opentelemetry_otlp::SpanExporter;",
+            "only telemetry/traces/exporter.rs tells traces",
+        ),
+        ("service/gate.rs", "use opentelemetry::trace::Span;", "in the words of telemetry"),
         ("routing/pick.rs", "use anyhow::Context as _;", "domain::Error"),
         ("store/pool.rs", "let url = std::env::var(name);", "only config reads the environment"),
         ("service/status.rs", "// FIXME later", "FIXME"),

@@ -93,43 +93,43 @@ async fn values_follow_what_happens() {
         let (server, _vendor) = busy(engine).await;
         shows(&server, "the endpoint is healthy", |scrape| {
             scrape.types.contains_key("modelward_endpoints")
-                && scrape.value("modelward_endpoints", &[("status", "healthy")]) == 1.0
+                && scrape.count("modelward_endpoints", &[("status", "healthy")]) == 1
         })
         .await;
         shows(&server, "one of two credentials expires within a week", |scrape| {
-            scrape.value("modelward_credentials_expiring", &[]) == 1.0
-                && scrape.value("modelward_resources", &[("kind", "credential")]) == 2.0
+            scrape.count("modelward_credentials_expiring", &[]) == 1
+                && scrape.count("modelward_resources", &[("kind", "credential")]) == 2
         })
         .await;
         let scrape = server.scrape();
         let created = [("rpc", "modelward.v1.CredentialService/CreateCredential")];
-        assert_eq!(scrape.value("modelward_rpcs_total", &[created[0], ("code", "OK")]), 2.0);
-        assert_eq!(scrape.value("modelward_rpc_duration_seconds_count", &created), 2.0);
+        assert_eq!(scrape.count("modelward_rpcs_total", &[created[0], ("code", "OK")]), 2);
+        assert_eq!(scrape.count("modelward_rpc_duration_seconds_count", &created), 2);
         assert!(scrape.value("modelward_rpc_duration_seconds_sum", &created) > 0.0);
-        assert_eq!(scrape.value("modelward_refused_calls_total", &[("reason", "UNAUTHENTICATED")]), 1.0);
+        assert_eq!(scrape.count("modelward_refused_calls_total", &[("reason", "UNAUTHENTICATED")]), 1);
         // The admin's token and four resources.
         assert!(scrape.value("modelward_revision", &[]) >= 5.0);
         let batches = scrape.value("modelward_writer_batch_size_count", &[]);
         assert!(batches >= 4.0 && scrape.value("modelward_writer_batch_size_sum", &[]) >= batches);
         assert!(scrape.value("modelward_writer_transaction_duration_seconds_count", &[]) >= 4.0);
         assert!(scrape.value("modelward_probes_total", &[("result", "healthy")]) >= 1.0);
-        assert_eq!(scrape.value("modelward_store_up", &[]), 1.0);
+        assert_eq!(scrape.count("modelward_store_up", &[]), 1);
         assert!(scrape.value("modelward_snapshot_age_seconds", &[]) < 10.0);
         assert!(scrape.value("modelward_store_connections_max", &[]) >= 1.0);
         assert!(scrape.value("modelward_connections", &[]) >= 1.0);
         assert!(scrape.value("process_resident_memory_bytes", &[]) > 1e6);
         for never in ["panics_total", "undecryptable_secrets", "snapshot_mismatches_total", "watchers"] {
-            assert_eq!(scrape.value(&format!("modelward_{never}"), &[]), 0.0, "{never}");
+            assert_eq!(scrape.count(&format!("modelward_{never}"), &[]), 0, "{never}");
         }
         let watching = Watching::from_now(server.admin()).await;
-        shows(&server, "one stream", |scrape| scrape.value("modelward_watchers", &[]) == 1.0).await;
+        shows(&server, "one stream", |scrape| scrape.count("modelward_watchers", &[]) == 1).await;
         server.admin().try_provider(provider("more", ProviderKind::Ollama)).await.unwrap();
         shows(&server, "one more", |now| {
-            now.value("modelward_revision", &[]) == scrape.value("modelward_revision", &[]) + 1.0
+            now.count("modelward_revision", &[]) == scrape.count("modelward_revision", &[]) + 1
         })
         .await;
         drop(watching);
-        shows(&server, "no stream", |scrape| scrape.value("modelward_watchers", &[]) == 0.0).await;
+        shows(&server, "no stream", |scrape| scrape.count("modelward_watchers", &[]) == 0).await;
     }
 }
 
@@ -138,8 +138,8 @@ async fn each_lease_is_held_by_exactly_one_of_two_replicas() {
     let (one, _vendor) = busy(Engine::Postgres).await;
     let two = one.replica().await;
     for lease in ["modelward_probe_leader", "modelward_sync_leader"] {
-        let held = || [&one, &two].map(|server| server.scrape().value(lease, &[])).iter().sum::<f64>();
-        eventually(&format!("{lease} is 1 at one of them"), || async { (held() == 1.0).then_some(()) }).await;
+        let held = || [&one, &two].map(|server| server.scrape().count(lease, &[])).iter().sum::<i64>();
+        eventually(&format!("{lease} is 1 at one of them"), || async { (held() == 1).then_some(()) }).await;
     }
 }
 
@@ -150,21 +150,21 @@ async fn a_database_that_is_away_shows() {
     let name = database.url().rsplit('/').next().unwrap();
     let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], Cluster::shared().port())));
     let server = Server::start_on(&format!("postgres://modelward@{}/{name}", proxy.address()), |_| {}).await;
-    let failed = |scrape: &Scrape| scrape.value("modelward_store_errors_total", &[("kind", "unavailable")]);
-    assert_eq!(failed(&server.scrape()), 0.0);
+    let failed = |scrape: &Scrape| scrape.count("modelward_store_errors_total", &[("kind", "unavailable")]);
+    assert_eq!(failed(&server.scrape()), 0);
     proxy.set(Fault::Stall);
     let provider = Some(provider("p", ProviderKind::Ollama));
     let request = v1::CreateProviderRequest { provider, ..Default::default() };
     server.providers().create_provider(request).await.refused(Code::Unavailable, "STORE_UNAVAILABLE");
     shows(&server, "the database is away", |scrape| {
-        scrape.value("modelward_store_up", &[]) == 0.0
-            && failed(scrape) >= 1.0
+        scrape.count("modelward_store_up", &[]) == 0
+            && failed(scrape) >= 1
             && scrape.value("modelward_snapshot_age_seconds", &[]) > 1.0
     })
     .await;
     proxy.set(Fault::Pass);
     shows(&server, "the database is back", |scrape| {
-        scrape.value("modelward_store_up", &[]) == 1.0 && scrape.value("modelward_snapshot_age_seconds", &[]) < 2.0
+        scrape.count("modelward_store_up", &[]) == 1 && scrape.value("modelward_snapshot_age_seconds", &[]) < 2.0
     })
     .await;
 }

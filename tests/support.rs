@@ -1,6 +1,7 @@
 //! What the integration tests share: databases, servers to run on them, a vendor, and what errors look like.
 
 pub mod churn;
+pub mod collector;
 pub mod database;
 pub mod direct;
 pub mod disk;

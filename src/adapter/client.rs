@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::address::Reach;
 use super::answer::{self, Answer, MAX_BODY, MAX_PROBE};
+use super::asked::Asked;
 use super::connection::{Connection, Failure};
 use super::dial::{Dialer, Resolve, SystemResolver};
 use super::fault::CallError;
@@ -148,9 +149,11 @@ impl Client {
         let bound = terms.read_timeout.min(left(terms.deadline));
         let end = Instant::now() + bound;
         let late = |_| CallError::timeout("no whole answer", bound);
-        let request = call.request(connection.version())?;
+        let mut asked = Asked::begin(call.method(), &key.host);
+        let request = asked.tell(call.request(connection.version())?);
         let sent = timeout_at(end, connection.send(request)).await.map_err(late)?;
         let (head, body) = sent?.into_parts();
+        asked.answered(head.status);
         let redactor = call.redactor();
         if !head.status.is_success() {
             // Of an error's body the beginning is enough, and a body that does not come is no other error.
@@ -172,9 +175,12 @@ impl Client {
 
     /// Asks once, over a connection of its own, without any secret. Whoever calls bounds the time.
     pub(super) async fn probe(&self, call: &Call<'_>, reach: Reach) -> Result<Echo, CallError> {
-        let mut connection = self.open(&call.destination()?, reach).await?;
-        let request = call.request(connection.version())?;
+        let host = call.destination()?;
+        let mut asked = Asked::begin(call.method(), &host);
+        let mut connection = self.open(&host, reach).await?;
+        let request = asked.tell(call.request(connection.version())?);
         let (head, body) = connection.send(request).await.map_err(|failure| failure.error)?.into_parts();
+        asked.answered(head.status);
         let (body, complete) = answer::beginning(body, MAX_PROBE).await;
         Ok(Echo { status: head.status, body, complete })
     }

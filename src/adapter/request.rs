@@ -113,6 +113,10 @@ impl<'a> Call<'a> {
         Ok(self)
     }
 
+    pub(super) const fn method(&self) -> &Method {
+        &self.method
+    }
+
     /// Sends a header that is no secret.
     pub(super) fn header(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.push((HeaderName::from_static(name), HeaderValue::from_static(value)));

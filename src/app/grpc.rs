@@ -172,6 +172,7 @@ fn gate(parts: &Parts, settings: &Settings, peers: Peers, in_flight: InFlight) -
         peers,
         in_flight,
         refusals: Refusals::default(),
+        tracer: parts.tracer.clone(),
         observer: Arc::new(move |ended| {
             metrics.rpc(ended.rpc, service::metadata::code_name(ended.code), ended.duration);
             if let Some(reason) = ended.refused {
@@ -198,6 +199,7 @@ fn routes(parts: &Parts, readiness: &Readiness, settings: &Settings) -> anyhow::
     }
     let services =
         Services::new(parts.control.clone(), parts.health.clone(), parts.roster.clone(), Arc::clone(&parts.facts));
+    let services = services.with_log(parts.log.clone());
     let mut routes = Routes::builder();
     add!(
         routes,

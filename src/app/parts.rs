@@ -29,7 +29,8 @@ use crate::snapshot::{SnapshotHandle, StatusBoard, publish};
 use crate::store::{Store, StoreConfig, StoreError};
 use crate::sync::{ScheduledSync, SyncConfig};
 use crate::task::Tasks;
-use crate::telemetry::Metrics;
+use crate::telemetry::traces::Tracer;
+use crate::telemetry::{LogFilterControl, Metrics};
 
 /// How many endpoints at which own calls failed may wait to be looked at.
 const FAILURES: usize = 1024;
@@ -49,6 +50,9 @@ pub struct Parts {
     pub metrics: Metrics,
     pub ids: Arc<dyn IdSource>,
     pub facts: Arc<Facts>,
+    /// What begins traces; `None`: nothing is traced.
+    pub tracer: Option<Tracer>,
+    pub log: LogFilterControl,
 }
 
 impl Parts {
@@ -98,9 +102,8 @@ impl Parts {
         control.warn_of_expiry(tasks, settings.usage.expiry_warning);
         let health = check_health(&control, failures, settings, tasks, metrics);
         synchronise(&control, settings, tasks, metrics);
-        let authenticator = authenticate(snapshot.clone(), &statuses, clock, tasks);
-        let metrics = metrics.clone();
         Ok(Self {
+            authenticator: authenticate(snapshot.clone(), &statuses, clock, tasks),
             store,
             secrets,
             snapshot,
@@ -109,11 +112,12 @@ impl Parts {
             roster,
             comparison,
             health,
-            authenticator,
             contact,
-            metrics,
+            metrics: metrics.clone(),
             ids,
             facts,
+            tracer: None,
+            log: LogFilterControl::detached(&settings.log.level.0),
         })
     }
 

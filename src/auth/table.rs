@@ -78,6 +78,7 @@ const ADMIN: &[&str] = &[
     "modelward.v1.AdminService/RevokeToken",
     "modelward.v1.AdminService/GetKeyring",
     "modelward.v1.AdminService/RotateMasterKey",
+    "modelward.v1.AdminService/SetLogFilter",
 ];
 
 /// Full names of the standard services, for logs.

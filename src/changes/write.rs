@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{Answer, CallContext, Error, PlanFn, Result, Revision};
 use crate::store::Claim;
+use crate::telemetry::traces::{self, Place};
 
 /// How many writes may wait; the next caller waits for a place.
 pub const QUEUE: usize = 1024;
@@ -49,6 +50,8 @@ pub(super) struct Item {
     pub write: Write,
     pub turn: Turn,
     pub reply: oneshot::Sender<Result<Committed>>,
+    /// Where in its caller's trace it is.
+    pub place: Option<Place>,
 }
 
 impl Item {
@@ -119,7 +122,7 @@ impl Writer {
     pub async fn submit(&self, write: Write) -> Result<Committed> {
         let (reply, mut answer) = oneshot::channel();
         let turn = Turn::default();
-        let item = Item { write, turn: turn.clone(), reply };
+        let item = Item { write, turn: turn.clone(), reply, place: traces::here() };
         let deadline = Instant::now() + self.patience;
         self.queue.send_timeout(item, self.patience).await.map_err(|_| Error::StoreUnavailable)?;
         let answered = match timeout_at(deadline, &mut answer).await {

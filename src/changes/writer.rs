@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, Planner, request_key};
 use super::commit::{self, Failure};
+use super::spans::Spans;
 use super::tail::{Tail, Transition};
 use super::write::{Committed, Item, Writer};
 use crate::domain::{Error, Head, Result, Revision};
@@ -119,10 +120,12 @@ impl WriterTask {
         loop {
             left -= 1;
             // On the heap: the futures of a database's connection are large.
-            let failure = match Box::pin(self.round(items)).await {
+            let mut spans = Spans::begin(items, self.store.engine());
+            let failure = match Box::pin(self.round(items, &spans)).await {
                 Ok(results) => return Ok(results),
                 Err(failure) => failure,
             };
+            spans.fail(failure);
             if !matches!(failure, Failure::Aborted | Failure::GivenUp) {
                 self.session = None;
             }
@@ -148,7 +151,7 @@ impl WriterTask {
     }
 
     /// One transaction.
-    async fn round(&mut self, items: &mut Vec<Item>) -> Result<Vec<Result<Committed>>, Failure> {
+    async fn round(&mut self, items: &mut Vec<Item>, spans: &Spans) -> Result<Vec<Result<Committed>>, Failure> {
         if self.session.is_none() {
             self.session = Some(step(self.store.writer()).await?);
         }
@@ -174,6 +177,7 @@ impl WriterTask {
             return Err(Failure::GivenUp);
         }
         failpoint::reach("writer.written").await;
+        let commits = spans.commit();
         match commit::commit(transaction, items).await {
             Ok(()) => {}
             Err(Failure::Unknown) => {
@@ -182,6 +186,7 @@ impl WriterTask {
             }
             Err(failure) => return Err(failure),
         }
+        drop(commits);
         self.metrics.writer_transaction_duration.observe(begun.elapsed().as_secs_f64());
         failpoint::reach("writer.committed").await;
         self.applied(&base, batch).await

@@ -128,12 +128,17 @@ fn own_url(settings: &Settings) -> String {
     if settings.tls.files().is_some() {
         return format!("https://localhost:{}", listen.port());
     }
+    format!("http://{}", reached_at(listen))
+}
+
+/// Where what listens there is reached from its own machine.
+pub fn reached_at(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, listen.port()))
+    SocketAddr::new(ip, listen.port())
 }
 
 fn roots(file: Option<PathBuf>) -> anyhow::Result<Vec<Certificate>> {

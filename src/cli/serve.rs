@@ -27,8 +27,9 @@ impl Serve {
     pub async fn run(self) -> anyhow::Result<()> {
         let settings = self.settings.load()?.settings;
         let metrics = Metrics::new();
-        let _log = start_log(&settings.log, &metrics)?;
-        app::serve(settings, metrics).await
+        let log = start_log(&settings.log, &metrics)?;
+        // On the heap: the futures of a start are large.
+        Box::pin(app::serve(settings, metrics, log.filter())).await
     }
 }
 

@@ -11,6 +11,8 @@ use super::layers::{Given, SEE_ALL, Source, nearest};
 use crate::failpoint;
 
 const PREFIX: &str = "MODELWARD_";
+/// The variables that all programs share which tell traces: [`super::traces`] reads them.
+const SHARED: &str = "OTEL_";
 
 /// Names the path of the configuration file.
 pub const CONFIG: &str = "MODELWARD_CONFIG";
@@ -32,7 +34,7 @@ pub type Variables = Vec<(String, OsString)>;
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn variables() -> Variables {
     let named = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-    named.filter(|(name, _)| name.starts_with(PREFIX)).collect()
+    named.filter(|(name, _)| name.starts_with(PREFIX) || name.starts_with(SHARED)).collect()
 }
 
 /// Whether the user asked for plain output everywhere (<https://no-color.org>).
@@ -110,6 +112,7 @@ fn is_other(variable: &str) -> bool {
     let is_fail_points = cfg!(debug_assertions) && variable == failpoint::VARIABLE;
     is_fail_points
         || variable == CONFIG
+        || variable.starts_with(SHARED)
         || CLIENT.contains(&variable)
         || variable.starts_with(TESTS)
         || is_service_link(variable)

@@ -108,6 +108,13 @@ impl AdminService for Services {
         .await
     }
 
+    async fn set_log_filter(
+        &self,
+        request: Request<v1::SetLogFilterRequest>,
+    ) -> Result<Response<v1::SetLogFilterResponse>, Status> {
+        serve(request, async |call, message: v1::SetLogFilterRequest| self.change_log_filter(&call, message)).await
+    }
+
     async fn get_server_info(
         &self,
         request: Request<v1::GetServerInfoRequest>,

@@ -30,6 +30,7 @@ use crate::auth::{Access, Authenticator};
 use crate::domain::{CallContext, Caller, Error, Result, Revision};
 use crate::failpoint;
 use crate::snapshot::SnapshotHandle;
+use crate::telemetry::traces::{self, Span, Tracer};
 
 /// How long a call without a deadline waits for its minimum revision.
 const REVISION_PATIENCE: Duration = Duration::from_secs(5);
@@ -67,6 +68,8 @@ pub struct Config {
     pub in_flight: InFlight,
     pub observer: Observer,
     pub refusals: Refusals,
+    /// Begins a span for each call; `None`: nothing is traced.
+    pub tracer: Option<Tracer>,
 }
 
 /// The layer around all services.
@@ -130,6 +133,8 @@ struct Call {
     peer: Option<std::net::SocketAddr>,
     caller: Option<Arc<Caller>>,
     refused: Option<&'static str>,
+    /// Not for health checks and reflection: they come all the time and tell nothing.
+    span: Option<Span>,
 }
 
 impl Call {
@@ -137,7 +142,10 @@ impl Call {
         let path = request.uri().path().to_owned();
         let rpc = table::find(&path, config.reflection);
         let trace_id = metadata::trace_id(request.headers()).unwrap_or_else(metadata::new_trace_id);
-        Self { config, started: Instant::now(), trace_id, path, rpc, peer: peer(request), caller: None, refused: None }
+        let started = Instant::now();
+        let traced = config.tracer.as_ref().filter(|_| rpc.is_none_or(|rpc| rpc.access != Access::Open));
+        let span = traced.map(|tracer| tracer.call(rpc.map_or("unknown", |rpc| rpc.name), request.headers()));
+        Self { config, started, trace_id, path, rpc, peer: peer(request), caller: None, refused: None, span }
     }
 
     async fn run<S>(mut self, inner: S, request: Request<Body>) -> std::result::Result<Response<Body>, S::Error>
@@ -152,11 +160,12 @@ impl Call {
         let room = share.room();
         let (limit, trace_id) = (self.config.request_timeout, self.trace_id.clone());
         let request = request.map(|body| Arrival::bounded(body, room, limit, trace_id));
+        let place = self.span.as_ref().map(Span::place);
         let call = async {
             admitted?;
             self.pass(inner, request).await
         };
-        let outcome = AssertUnwindSafe(call).catch_unwind().await;
+        let outcome = AssertUnwindSafe(traces::at(place, call)).catch_unwind().await;
         let panicked = outcome.is_err();
         let mut response = match outcome {
             Ok(Ok(Ok(response))) => self.with_details(response),
@@ -169,6 +178,7 @@ impl Call {
         };
         self.stamp(response.headers_mut());
         self.record(response.headers(), panicked);
+        self.end_span(metadata::code(response.headers()));
         Ok(response.map(|body| in_flight.answer(Departure::bounded(body, share))))
     }
 
@@ -252,6 +262,23 @@ impl Call {
         }
     }
 
+    /// The codes that the standard counts as the server's fault make the span one that failed.
+    fn end_span(&mut self, code: Code) {
+        let Some(mut span) = self.span.take() else { return };
+        span.set("rpc.grpc.status_code", i64::from(i32::from(code)));
+        span.set("modelward.request_id", self.trace_id.clone());
+        if let Some(caller) = &self.caller {
+            span.set("enduser.id", caller.name.clone());
+        }
+        if let Some(peer) = self.peer {
+            span.set("client.address", peer.ip().to_string());
+        }
+        let faults = [Code::Unknown, Code::DeadlineExceeded, Code::Unimplemented, Code::Internal];
+        if faults.contains(&code) || [Code::Unavailable, Code::DataLoss].contains(&code) {
+            span.fail(metadata::code_name(code));
+        }
+    }
+
     fn record(&self, headers: &HeaderMap, panicked: bool) {
         let code = metadata::code(headers);
         let rpc = self.rpc.map_or("unknown", |rpc| rpc.name);
@@ -259,6 +286,7 @@ impl Call {
         let duration_ms = duration.as_secs_f64() * 1e3;
         let actor = self.caller.as_ref().map_or("-", |caller| caller.name.as_str());
         let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
+        let trace_id = self.span.as_ref().map(|span| tracing::field::display(span.trace_id()));
         let (grpc_code, request_id) = (metadata::code_name(code), self.trace_id.as_str());
         if panicked {
             tracing::error!(rpc, request_id, "a handler panicked; this is a bug");
@@ -266,14 +294,14 @@ impl Call {
         let refused = self.refused.or_else(|| (code == Code::PermissionDenied).then_some("FORBIDDEN"));
         if matches!(code, Code::Unauthenticated | Code::PermissionDenied) {
             if let Some(left_out) = self.config.refusals.tell(self.peer.map(|peer| peer.ip()), Instant::now()) {
-                tracing::warn!(rpc, reason = refused, actor, request_id, peer, left_out, "call refused");
+                tracing::warn!(rpc, reason = refused, actor, request_id, trace_id, peer, left_out, "call refused");
             }
         } else if self.rpc.is_some_and(|rpc| rpc.access == Access::Open) {
-            tracing::debug!(rpc, grpc.code = grpc_code, duration_ms, request_id, peer, "call");
+            tracing::debug!(rpc, grpc.code = grpc_code, duration_ms, request_id, trace_id, peer, "call");
         } else if duration > self.config.slow_call {
-            tracing::warn!(rpc, grpc.code = grpc_code, duration_ms, actor, request_id, peer, "slow call");
+            tracing::warn!(rpc, grpc.code = grpc_code, duration_ms, actor, request_id, trace_id, peer, "slow call");
         } else {
-            tracing::info!(rpc, grpc.code = grpc_code, duration_ms, actor, request_id, peer, "call");
+            tracing::info!(rpc, grpc.code = grpc_code, duration_ms, actor, request_id, trace_id, peer, "call");
         }
         (self.config.observer)(&Ended { rpc, code, duration, refused });
     }

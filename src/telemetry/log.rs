@@ -8,9 +8,12 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload::Handle;
 
+pub use self::filter::LogFilterControl;
 use self::lines::Lines;
 
+mod filter;
 mod lines;
 
 /// Libraries that would otherwise fill the log; a filter that names one of them wins.
@@ -35,19 +38,29 @@ pub enum LogFormat {
 /// When the filter is malformed or a log was begun before.
 pub fn start_log(format: LogFormat, filter: &str, color: bool, panics: Counter) -> Result<Log, LogError> {
     let lines = Lines::start(std::io::stderr()).map_err(|error| LogError(format!("no thread for the log: {error}")))?;
-    tracing::subscriber::set_global_default(subscriber(format, filter, color, lines.clone())?)
-        .map_err(|_| LogError("the log was begun before".to_owned()))?;
+    let (subscriber, filter) = subscriber(format, filter, color, lines.clone())?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError("the log was begun before".to_owned()))?;
     log_panics(panics);
-    Ok(Log(lines))
+    Ok(Log { lines, filter })
 }
 
 /// The log of this process; dropped at its end.
 #[must_use = "lines may wait a moment until it is dropped"]
-pub struct Log(Lines);
+pub struct Log {
+    lines: Lines,
+    filter: LogFilterControl,
+}
+
+impl Log {
+    /// Which lines are written.
+    pub fn filter(&self) -> LogFilterControl {
+        self.filter.clone()
+    }
+}
 
 impl Drop for Log {
     fn drop(&mut self) {
-        self.0.finish();
+        self.lines.finish();
     }
 }
 
@@ -65,18 +78,33 @@ impl std::error::Error for LogError {}
 
 type Subscriber = Box<dyn tracing::Subscriber + Send + Sync>;
 
-fn subscriber<W>(format: LogFormat, filter: &str, color: bool, writer: W) -> Result<Subscriber, LogError>
+fn subscriber<W>(
+    format: LogFormat,
+    filter: &str,
+    color: bool,
+    writer: W,
+) -> Result<(Subscriber, LogFilterControl), LogError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(format!("{QUIET},{filter}")).map_err(|_| {
-        LogError("the log filter is malformed; give one such as info or info,modelward=debug".to_owned())
-    })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter::parse(filter)?).with_writer(writer);
     Ok(match format {
-        LogFormat::Text => Box::new(builder.with_ansi(color).finish().with(told())),
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).with_current_span(false).finish().with(told())),
+        LogFormat::Text => {
+            let builder = builder.with_ansi(color).with_filter_reloading();
+            let control = control(filter, builder.reload_handle());
+            (Box::new(builder.finish().with(told())), control)
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_current_span(false).with_filter_reloading();
+            let control = control(filter, builder.reload_handle());
+            (Box::new(builder.finish().with(told())), control)
+        }
     })
+}
+
+fn control<S: 'static>(configured: &str, handle: Handle<EnvFilter, S>) -> LogFilterControl {
+    let gone = |_| LogError("the log has ended".to_owned());
+    LogFilterControl::new(configured, Box::new(move |filter| handle.reload(filter).map_err(gone)))
 }
 
 fn told() -> FilterFn {
@@ -115,7 +143,7 @@ mod tests {
     fn logged(format: LogFormat, filter: &str, color: bool, events: impl FnOnce()) -> String {
         let buffer = Buffer::default();
         let writer = buffer.clone();
-        let subscriber = subscriber(format, filter, color, move || writer.clone()).unwrap();
+        let (subscriber, _) = subscriber(format, filter, color, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, events);
         let bytes = buffer.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()

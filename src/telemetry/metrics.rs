@@ -61,6 +61,7 @@ struct Status {
 const STORE_ERRORS: [&str; 6] = ["unavailable", "full", "constraint", "conflict", "unknown", "refused"];
 const REFUSALS: [&str; 4] = ["UNAUTHENTICATED", "FORBIDDEN", "TOO_MANY_STREAMS", "UNKNOWN_METHOD"];
 const PROBES: [&str; 4] = ["healthy", "degraded", "unhealthy", "impossible"];
+const LOST_SPANS: [&str; 2] = ["queue_full", "not_taken"];
 const SYNCS: [&str; 2] = ["succeeded", "failed"];
 
 /// Handles to all metrics; cheap to clone. The name of a metric is `modelward_` and the field's.
@@ -118,6 +119,9 @@ pub struct Metrics {
     pub credentials_expiring: Gauge,
     /// Credentials that routing passed over because no master key of this process opens them.
     pub unreadable_passed_over: Counter,
+    spans_dropped: Family<Reason, Counter>,
+    /// Spans that a collector took.
+    pub spans_exported: Counter,
     /// Panics: bugs.
     pub panics: Counter,
 }
@@ -131,26 +135,15 @@ impl Metrics {
         let mut add = Adding(&mut registry);
         let rpcs = add.family("rpcs", "Calls by method and gRPC code");
         let rpc_duration = Family::new_with_constructor(duration_buckets as fn() -> Histogram);
-        add.0.register_with_unit(
-            "rpc_duration",
-            "Time of calls, streams excepted",
-            Unit::Seconds,
-            rpc_duration.clone(),
-        );
-        let scheduled_sync_duration = duration_buckets();
+        let help = "Time of calls; of streams, until they begin";
+        add.0.register_with_unit("rpc_duration", help, Unit::Seconds, rpc_duration.clone());
         let help = "Time of scheduled synchronisations, the vendor's included";
-        add.0.register_with_unit("scheduled_sync_duration", help, Unit::Seconds, scheduled_sync_duration.clone());
+        let scheduled_sync_duration = add.seconds("scheduled_sync_duration", help);
+        let help = "Time of the writer's transactions, from the lock to the answer of COMMIT";
+        let writer_transaction_duration = add.seconds("writer_transaction_duration", help);
         let writer_batch_size = Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]);
         add.0.register("writer_batch_size", "Writes per transaction", writer_batch_size.clone());
         let snapshot_age_seconds = Gauge::<f64, AtomicU64>::default();
-        let writer_transaction_duration = duration_buckets();
-        let help = "Time of the writer's transactions, from the lock to the answer of COMMIT";
-        add.0.register_with_unit(
-            "writer_transaction_duration",
-            help,
-            Unit::Seconds,
-            writer_transaction_duration.clone(),
-        );
         let age = "Time since the database last confirmed what is in memory";
         add.0.register("snapshot_age_seconds", age, snapshot_age_seconds.clone());
         let metrics = Self {
@@ -187,6 +180,8 @@ impl Metrics {
                 "unreadable_passed_over",
                 "Credentials that routing passed over because no key here opens them",
             ),
+            spans_exported: add.counter("spans_exported", "Spans of traces that the collector took"),
+            spans_dropped: add.family("spans_dropped", "Spans of traces that were lost, by reason"),
             panics: add.counter("panics", "Bugs"),
             registry: Arc::new(registry),
             process: Process::registry(),
@@ -204,6 +199,9 @@ impl Metrics {
         }
         for result in PROBES {
             drop(self.probes.get_or_create(&Outcome { result }));
+        }
+        for reason in LOST_SPANS {
+            drop(self.spans_dropped.get_or_create(&Reason { reason }));
         }
         for result in SYNCS {
             drop(self.scheduled_syncs.get_or_create(&Outcome { result }));
@@ -236,6 +234,11 @@ impl Metrics {
     pub fn scheduled_sync(&self, result: &'static str, duration: Duration) {
         self.scheduled_syncs.get_or_create(&Outcome { result }).inc();
         self.scheduled_sync_duration.observe(duration.as_secs_f64());
+    }
+
+    /// Counts spans that no collector will see: `queue_full`, `not_taken`.
+    pub fn spans_dropped(&self, reason: &'static str, count: usize) {
+        self.spans_dropped.get_or_create(&Reason { reason }).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
     /// Tells how many active endpoints have a status: `healthy`, `degraded`, `unhealthy`, `unknown`.
@@ -288,6 +291,12 @@ impl Adding<'_> {
         let counter = Counter::default();
         self.0.register(name, help, counter.clone());
         counter
+    }
+
+    fn seconds(&mut self, name: &str, help: &str) -> Histogram {
+        let histogram = duration_buckets();
+        self.0.register_with_unit(name, help, Unit::Seconds, histogram.clone());
+        histogram
     }
 
     fn gauge(&mut self, name: &str, help: &str) -> Gauge {

@@ -51,6 +51,7 @@ def five_minutes(world, serve):
     # A program without a handler of its own ignores Ctrl-C where whoever started these tests does.
     world.stop("watch", signal.SIGTERM)
     world.run("config", "modelward-data")
+    world.run("doctor", "ok    connection", "ok    store", "ok    watch", r"^((?!FAIL)[\s\S])*$")
 
 
 def client_of(world):

@@ -60,6 +60,11 @@ impl Scrape {
         found[0].value
     }
 
+    /// The same of one that counts.
+    pub fn count(&self, name: &str, labels: &[(&str, &str)]) -> i64 {
+        format!("{:.0}", self.value(name, labels)).parse().unwrap()
+    }
+
     /// Every metric, under the name by which it is asked for.
     pub fn described(&self) -> BTreeSet<Described> {
         let describe = |(family, kind): (&String, &String)| {

@@ -1,7 +1,5 @@
 //! Whether the metrics are told, to somebody who scrapes them from here.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use tokio::time::timeout;
@@ -17,8 +15,9 @@ use crate::config::Settings;
 const LONGEST: usize = 16 * 1024 * 1024;
 
 pub async fn examine(named: Option<String>, server: &ServerArgs, settings: &Settings, report: &mut Report) {
-    let own = || settings.server.ops_listen.filter(|_| !server.is_given()).map(url);
-    report.add(match named.or_else(own) {
+    let own = settings.server.ops_listen.filter(|_| !server.is_given());
+    let own = own.map(|listen| format!("http://{}", client::reached_at(listen)));
+    report.add(match named.or(own) {
         None => Finding::skip("metrics", "no --ops-server was given, so nobody knows where they are"),
         Some(url) => match timeout(LIMIT, scrape(&url)).await {
             Ok(Ok(count)) => Finding::ok("metrics", format!("{url}/metrics tells {count} values")),
@@ -32,15 +31,6 @@ pub async fn examine(named: Option<String>, server: &ServerArgs, settings: &Sett
 
 const REMEDY: &str = "give the right --ops-server; the server tells metrics where ops_listen says, for this machine alone \
                       unless that is another address";
-
-fn url(listen: SocketAddr) -> String {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    format!("http://{}", SocketAddr::new(ip, listen.port()))
-}
 
 /// How many values there are.
 async fn scrape(url: &str) -> Result<usize, String> {

@@ -23,7 +23,7 @@ const METHODS: &[(&str, &str)] = &[
     ("RoutingService", "ResolveTarget FetchSecrets ReportOutcome"),
     ("WatchService", "Watch Ack ListWatchers"),
     ("AuditService", "ListChanges GetResourceAt RollbackResource ListSecretUse"),
-    ("AdminService", "CreateToken ListTokens RevokeToken GetKeyring RotateMasterKey GetServerInfo"),
+    ("AdminService", "CreateToken ListTokens RevokeToken GetKeyring RotateMasterKey SetLogFilter GetServerInfo"),
 ];
 
 const REASONS: &[(&str, &str)] = &[

@@ -123,7 +123,7 @@ fn a_bad_name_is_noticed() {
 }
 
 /// Methods that change no configuration, besides Get and List.
-const READS: [&str; 12] = [
+const READS: [&str; 13] = [
     "CheckEndpointHealth",
     "PickEndpoint",
     "ValidateCredential",
@@ -136,6 +136,7 @@ const READS: [&str; 12] = [
     "Ack",
     "GetResourceAt",
     "ListProviderKinds",
+    "SetLogFilter",
 ];
 
 #[test]

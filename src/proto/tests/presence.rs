@@ -50,6 +50,7 @@ const PLAIN: &[(&str, &str, &str)] = &[
     ("GetResourceAtRequest", "revision", "0 is a bad one"),
     ("RollbackResourceRequest", "revision", "0 is a bad one"),
     ("RotateMasterKeyRequest", "key_id", "empty is the newest"),
+    ("SetLogFilterRequest", "filter", "empty is the one of the settings"),
 ];
 
 /// The place of the exception for a field, if there is one.
