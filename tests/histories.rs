@@ -19,6 +19,7 @@ use crate::support::witness::Fold;
 use crate::support::{Engine, Refusal, Server};
 
 mod check;
+mod filtered;
 mod plan;
 mod rollback;
 mod rules;
@@ -180,7 +181,8 @@ impl History {
         let numbers = &self.numbers[rpc];
         let expected = expected.filter(|_| numbers.0.contains_key("expected_revision"));
         let validate_only = validate_only && numbers.0.contains_key("validate_only");
-        let identified = identified && !validate_only && numbers.0.contains_key("request_id");
+        let is_rehearsed = validate_only || matches!(write, Write::SyncModels { dry_run: true, .. });
+        let identified = identified && !is_rehearsed && numbers.0.contains_key("request_id");
         let mut call = self.world.call(write, expected, &self.hosts);
         if let Some(expected) = expected {
             prost::encoding::int64::encode(numbers.0["expected_revision"], &expected, &mut call.request);
@@ -203,11 +205,11 @@ impl History {
         }
         let Ok(answer) = answer else { return };
         self.acknowledged.insert(call.rpc);
-        self.take(call, &answer, validate_only, identified).await;
+        self.take(call, &answer, is_rehearsed, identified).await;
     }
 
     /// Brings the model in step with an acknowledged write, and compares the answer.
-    async fn take(&mut self, call: Call, answer: &[u8], validate_only: bool, identified: bool) {
+    async fn take(&mut self, call: Call, answer: &[u8], is_rehearsed: bool, identified: bool) {
         let Call { rpc, request, outcome, about, secret } = call;
         let mut edits = outcome.unwrap();
         let told = thing_of(rpc, answer).map(bare);
@@ -223,13 +225,13 @@ impl History {
         if let Some(mut told) = told {
             let edited = edits.iter().find(|edit| edit.id == id).and_then(|edit| edit.after.clone());
             let mut predicted = edited.or_else(|| self.world.things.get(&id).cloned()).unwrap();
-            if validate_only {
+            if is_rehearsed {
                 set_identity(&mut told, "", 0);
                 set_identity(&mut predicted, "", 0);
             }
             assert_eq!(told, predicted, "the answer of {rpc}");
         }
-        if validate_only {
+        if is_rehearsed {
             return;
         }
         if let Some(secret) = secret {
@@ -277,7 +279,7 @@ fn prologue() -> [Write; 4] {
         Write::CreateProvider { kind: true, fields: fields() },
         Write::CreateEndpoint { of: 0, fields: fields(), host: 0, priority: 0, set_default: false },
         Write::CreateCredential { of: 0, fields: fields(), secret: 0, deny: false },
-        Write::SyncModels { of: 0, listed: 7, force: false },
+        Write::SyncModels { of: 0, listed: 7, force: false, dry_run: false },
     ]
 }
 
@@ -349,9 +351,13 @@ fn seed() -> u64 {
     std::env::var("MODELWARD_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("a number"))
 }
 
-/// On a stack of its own: the futures of so many calls are large.
 fn run(engine: Engine) {
-    let thread = std::thread::Builder::new().stack_size(32 << 20).spawn(move || run_here(engine)).unwrap();
+    on_a_large_stack(move || run_here(engine));
+}
+
+/// The futures of so many calls are large.
+fn on_a_large_stack(run: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::Builder::new().stack_size(32 << 20).spawn(run).unwrap();
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
     }

@@ -48,6 +48,12 @@ fn those<T>(all: Vec<T>, holds: impl Fn(&T) -> bool, wrap: fn(T) -> Thing) -> Ve
     all.into_iter().filter(|one| holds(one)).map(wrap).collect()
 }
 
+/// In the order of a text; what is equal stays as it was, by id.
+fn by<T>(mut all: Vec<T>, text: fn(&T) -> String, is_descending: bool) -> Vec<T> {
+    all.sort_by(|a, b| if is_descending { text(b).cmp(&text(a)) } else { text(a).cmp(&text(b)) });
+    all
+}
+
 fn mentions(texts: [Option<&str>; 3], query: &str) -> bool {
     texts.into_iter().flatten().any(|text| text.to_lowercase().contains(&query.to_lowercase()))
 }
@@ -64,9 +70,11 @@ impl History {
         agree(&self.fold.told, &tables, "log and tables");
         agree(&Testimony::of_memory(&parts.snapshot.load()), &tables, "memory and tables");
         Box::pin(self.check_watched(image.clone())).await;
+        Box::pin(self.check_filtered(image.clone())).await;
         Box::pin(self.check_rows(image)).await;
         Box::pin(self.check_lists()).await;
         Box::pin(self.check_filters()).await;
+        Box::pin(self.check_orders()).await;
         Box::pin(self.check_past()).await;
     }
 
@@ -202,6 +210,29 @@ impl History {
             mentions(texts, &query) && world.is_live(one.provider_id())
         };
         assert_eq!(found, those(world.models(), holds, Thing::Model), "query {query}");
+    }
+
+    /// By name, the latest in the alphabet first; equal ones by their ids. Upper case comes before lower case.
+    async fn check_orders(&self) {
+        let (admin, world) = (self.server().admin(), &self.world);
+        let (up, down) = (|| "name".to_owned(), || "name desc".to_owned());
+        let found = list!(admin.providers(), list_providers(ListProvidersRequest { order_by: down() }) => providers as Provider);
+        let all = by(world.live_providers(), |one| one.name().to_owned(), true);
+        assert_eq!(found, those(all, |_| true, Thing::Provider), "providers by name");
+        let found = list!(admin.models(), list_models(ListModelsRequest { order_by: down() }) => models as Model);
+        let all = by(world.models(), |one| one.name().to_owned(), true);
+        assert_eq!(found, those(all, |one| world.is_live(one.provider_id()), Thing::Model), "models by name");
+        let found = list!(admin.credentials(), list_credentials(ListCredentialsRequest { order_by: up() }) => credentials as Credential);
+        let all = by(world.credentials(), |one| one.alias().to_owned(), false);
+        assert_eq!(
+            found,
+            those(all, |one| world.is_live(one.provider_id()), Thing::Credential),
+            "credentials by alias"
+        );
+        let found =
+            list!(admin.bindings(), list_bindings(ListBindingsRequest { order_by: up() }) => bindings as Binding);
+        let all = by(world.bindings(), |one| one.consumer().to_owned(), false);
+        assert_eq!(found, those(all, |_| true, Thing::Binding), "bindings by consumer");
     }
 
     /// The new lines of the log are what the model did, in one revision.

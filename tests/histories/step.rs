@@ -98,6 +98,7 @@ pub enum Write {
         of: u8,
         listed: u8,
         force: bool,
+        dry_run: bool,
     },
     CreateBinding {
         of: u8,
@@ -260,8 +261,8 @@ fn model() -> impl Strategy<Value = Write> {
         1 => (which(), any::<bool>()).prop_map(|(which, active)| Write::UpdateModelStatus { which, active }),
         1 => which().prop_map(|which| Write::DeleteModel { which }),
         2 => which().prop_map(|which| Write::SetDefaultModel { which }),
-        3 => (which(), 0..32_u8, any::<bool>())
-            .prop_map(|(of, listed, force)| Write::SyncModels { of, listed, force }),
+        3 => (which(), 0..32_u8, any::<bool>(), prop::bool::weighted(0.2))
+            .prop_map(|(of, listed, force, dry_run)| Write::SyncModels { of, listed, force, dry_run }),
     ]
 }
 

@@ -17,11 +17,13 @@ pub(super) struct Watched {
     checker: Checker,
     /// The revision that the history began at.
     begin: i64,
+    /// Where one could go on after each step: the revision and the token.
+    pub places: Vec<(i64, String)>,
 }
 
 impl Watched {
     pub fn after(revision: i64) -> Self {
-        Self { checker: Checker::after(revision), begin: revision, stream: None }
+        Self { checker: Checker::after(revision), begin: revision, ..Self::default() }
     }
 }
 
@@ -29,7 +31,7 @@ impl History {
     /// The stream shows the changes up to now and nothing else.
     pub(super) async fn check_watched(&mut self, image: Image) {
         let server = self.server.as_ref().unwrap();
-        let Watched { stream, checker, begin } = &mut self.watched;
+        let Watched { stream, checker, begin, places } = &mut self.watched;
         while checker.revision() < self.world.revision {
             let open = if let Some(open) = stream {
                 open
@@ -42,6 +44,9 @@ impl History {
                 // The server was restarted.
                 Err(_) => *stream = None,
             }
+        }
+        if !checker.token.is_empty() {
+            places.push((checker.revision(), checker.token.clone()));
         }
         let log = logged(&server.parts().store, *begin).await;
         assert_eq!(checker.verdict(&log), Vec::<String>::new(), "the stream");
@@ -59,18 +64,18 @@ impl History {
         }
         let shown = changes(&state).into_iter().map(|change| (change.resource_id, change.after));
         let shown: BTreeMap<_, _> = shown.collect();
-        assert_eq!(shown, live(image), "the state");
+        let there = live(image).into_iter().map(|one| (one.id().to_string(), Some(wire::resource::config(&one))));
+        assert_eq!(shown, there.collect(), "the state");
     }
 }
 
 /// What there is, but of providers that are deleted.
-fn live(image: Image) -> BTreeMap<String, Option<v1::Resource>> {
+pub(super) fn live(image: Image) -> Vec<Resource> {
     let deleted: Vec<_> = image.providers.iter().filter(|one| one.delete_time.is_some()).map(|one| one.id).collect();
     let all = image.providers.into_iter().map(|one| (one.id, Resource::Provider(one)));
     let all = all.chain(image.endpoints.into_iter().map(|one| (one.provider_id, Resource::Endpoint(one))));
     let all = all.chain(image.credentials.into_iter().map(|one| (one.provider_id, Resource::Credential(one))));
     let all = all.chain(image.models.into_iter().map(|one| (one.provider_id, Resource::Model(one))));
     let shown = all.filter(|(provider, _)| !deleted.contains(provider)).map(|(_, one)| one);
-    let shown = shown.chain(image.bindings.into_iter().map(Resource::Binding));
-    shown.map(|one| (one.id().to_string(), Some(wire::resource::config(&one)))).collect()
+    shown.chain(image.bindings.into_iter().map(Resource::Binding)).collect()
 }

@@ -1,5 +1,5 @@
-//! What holds for every sequence of writes to providers, endpoints, credentials, models and bindings: no plan breaks a promise,
-//! and each does what it says and no more.
+//! What holds for every sequence of writes to providers, endpoints, credentials, models and bindings, and of ways back: no
+//! plan breaks a promise, and each does what it says and no more.
 
 use std::collections::BTreeSet;
 
@@ -154,22 +154,23 @@ proptest! {
         let mut world = World::default();
         world.limits.endpoints_per_provider = LIMIT;
         world.limits.credentials_per_provider = LIMIT;
+        let mut past = Vec::new();
         for step in &steps {
             let before = usable(&world);
-            let Ok(plan) = step.plan(&world, None) else { continue };
+            let Ok(plan) = step.plan(&world, &past, None) else { continue };
             check_edits(&world, &plan)?;
             check_mask(step, &plan)?;
             if step.expects_a_revision() {
-                let wrong = step.plan(&world, Some(Revision(1_000_000)));
+                let wrong = step.plan(&world, &past, Some(Revision(1_000_000)));
                 prop_assert!(matches!(wrong, Err(Error::RevisionMismatch { .. })), "{step:?} expects nothing");
             }
             // The same step means the same resource afterwards, too: nothing that is idempotent makes or removes one
             // of the kind that it counts.
-            let again = |world: &World| step.plan(world, None);
+            let made: Vec<_> = plan.edits.iter().filter_map(|edit| edit.after.clone()).collect();
             world.write(|_, _| Ok(plan)).unwrap();
             prop_assert_eq!(broken(&world), None, "after {:?}", step);
             if step.is_idempotent() {
-                let edits = again(&world).unwrap().edits;
+                let edits = step.plan(&world, &past, None).unwrap().edits;
                 prop_assert!(edits.is_empty(), "{step:?} once more: {edits:?}");
             }
             if step.what != What::Revoke {
@@ -177,6 +178,7 @@ proptest! {
                 let lost = before.iter().find(|(id, count)| *count > 0 && after.contains(&(*id, 0)));
                 prop_assert!(lost.is_none(), "{step:?} took the last credential of {lost:?}");
             }
+            past.extend(made);
         }
     }
 
@@ -184,7 +186,7 @@ proptest! {
     fn what_is_deleted_and_brought_back_is_as_it_was(steps in steps(), which in 0..6_usize) {
         let mut world = World::default();
         for step in &steps {
-            if let Ok(plan) = step.plan(&world, None) {
+            if let Ok(plan) = step.plan(&world, &[], None) {
                 world.write(|_, _| Ok(plan)).unwrap();
             }
         }

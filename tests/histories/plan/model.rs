@@ -78,8 +78,9 @@ impl World {
                 });
                 ("ModelService/DeleteModel", request.encode_to_vec(), outcome)
             }
-            Write::SyncModels { force, .. } => {
-                let request = v1::SyncModelsRequest { provider_id: id, force: *force, ..Default::default() };
+            Write::SyncModels { force, dry_run, .. } => {
+                let (force, dry_run) = (*force, *dry_run);
+                let request = v1::SyncModelsRequest { provider_id: id, force, dry_run, ..Default::default() };
                 // What comes of it depends on the vendor: see the runner.
                 ("ModelService/SyncModels", request.encode_to_vec(), Ok(Vec::new()))
             }

@@ -16,6 +16,7 @@ use crate::domain::model::plan as models;
 use crate::domain::model::sync::{ListedModel, Listing, sync};
 use crate::domain::provider::ProviderKind;
 use crate::domain::provider::input::ProviderInput;
+use crate::domain::rollback::rollback;
 use crate::domain::secret::SecretText;
 use crate::domain::view::memory::FakeHosts;
 
@@ -44,11 +45,12 @@ pub enum What {
     CreateBinding,
     UpdateBinding,
     DeleteBinding,
+    Rollback,
 }
 
 use What as W;
 
-const ALL: [What; 23] = [
+const ALL: [What; 24] = [
     W::CreateProvider,
     W::UpdateProvider,
     W::DeleteProvider,
@@ -72,6 +74,7 @@ const ALL: [What; 23] = [
     W::CreateBinding,
     W::UpdateBinding,
     W::DeleteBinding,
+    W::Rollback,
 ];
 
 /// A write: `which` resource of its kind, in order of age, round and round; `name` and `flag` are what it brings.
@@ -97,7 +100,8 @@ const fn fields(kind: ResourceKind) -> [&'static str; 4] {
 
 pub fn steps() -> impl Strategy<Value = Vec<Step>> {
     let what = prop_oneof![3 => proptest::sample::select(ALL.to_vec()), 1 => Just(W::CreateProvider),
-        2 => proptest::sample::select(vec![W::CreateEndpoint, W::CreateCredential, W::CreateModel, W::CreateBinding])];
+        2 => proptest::sample::select(vec![W::CreateEndpoint, W::CreateCredential, W::CreateModel, W::CreateBinding]),
+        1 => Just(W::Rollback)];
     let step = (what, 0..6_usize, 0..6_u8, any::<bool>(), 0..16_u8).prop_map(|(what, which, name, flag, mask)| Step {
         what,
         which,
@@ -148,7 +152,8 @@ impl Step {
 
     /// Whether doing it once more changes nothing.
     pub fn is_idempotent(&self) -> bool {
-        self.updates().is_some() || matches!(self.what, W::DefaultEndpoint | W::DefaultModel | W::Revoke | W::Sync)
+        self.updates().is_some()
+            || matches!(self.what, W::DefaultEndpoint | W::DefaultModel | W::Revoke | W::Sync | W::Rollback)
     }
 
     pub fn expects_a_revision(&self) -> bool {
@@ -157,8 +162,14 @@ impl Step {
         !creates.contains(&self.what)
     }
 
-    pub fn plan(&self, world: &World, expected: Option<Revision>) -> Result<Plan> {
+    /// `past` is everything that ever was.
+    pub fn plan(&self, world: &World, past: &[Resource], expected: Option<Revision>) -> Result<Plan> {
         world.plan(|view, context| match self.what {
+            W::Rollback => {
+                let place = (self.which * 7 + usize::from(self.mask) * 3) % past.len().max(1);
+                let then = past.get(place).ok_or_else(|| Error::field("revision", "before the beginning"))?;
+                rollback(then, expected, view, context)
+            }
             W::CreateProvider | W::UpdateProvider | W::DeleteProvider | W::UndeleteProvider | W::PurgeProvider => {
                 self.plan_provider(world, expected, view, context)
             }
