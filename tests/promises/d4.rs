@@ -18,6 +18,7 @@ use crate::support::place::Place;
 use crate::support::server::Caller;
 use crate::support::watching::{Checker, logged};
 
+mod replicas;
 mod seeded;
 
 const WRITERS: usize = 8;
@@ -33,8 +34,19 @@ struct Client {
     streams: usize,
 }
 
-/// Watches until told that a revision is the last one, and that was shown. `servers` says where the server is.
-async fn client(mut servers: watch::Receiver<Caller>, mut last: watch::Receiver<Option<i64>>) -> Client {
+/// How long a client stays on a stream by itself, in milliseconds.
+type Stay = std::ops::Range<u64>;
+
+const SHORT: Stay = 50..1500;
+
+/// Watches until told that a revision is the last one, and that was shown. `servers` says where the server is, `shown`
+/// is told how far it is.
+async fn client(
+    mut servers: watch::Receiver<Caller>,
+    mut last: watch::Receiver<Option<i64>>,
+    stay: Stay,
+    shown: watch::Sender<i64>,
+) -> Client {
     let mut client = Client { checker: Checker::after(0), streams: 0 };
     loop {
         let caller = servers.borrow_and_update().clone();
@@ -43,11 +55,14 @@ async fn client(mut servers: watch::Receiver<Caller>, mut last: watch::Receiver<
             client.streams += 1;
             let mut stream = answer.into_inner();
             // Now and then it goes by itself.
-            let until = Instant::now() + Duration::from_millis(fastrand::u64(50..1500));
+            let until = Instant::now() + Duration::from_millis(fastrand::u64(stay.clone()));
             while Instant::now() < until {
                 tokio::select! {
                     message = timeout(Duration::from_millis(200), stream.message()) => match message {
-                        Ok(Ok(Some(message))) => client.checker.take(&message),
+                        Ok(Ok(Some(message))) => {
+                            client.checker.take(&message);
+                            shown.send_replace(client.checker.revision());
+                        }
                         Ok(_) => break,
                         Err(_) => {}
                     },
@@ -104,7 +119,8 @@ async fn events(engine: Engine) {
     let wanted = effort(1_700, 100_000);
     let (servers, at) = watch::channel(Caller::at(([127, 0, 0, 1], 1).into(), None));
     let (end, last) = watch::channel(None);
-    let clients: Vec<_> = (0..3).map(|_| tokio::spawn(client(at.clone(), last.clone()))).collect();
+    let clients: Vec<_> =
+        (0..3).map(|_| tokio::spawn(client(at.clone(), last.clone(), SHORT, watch::channel(0).0))).collect();
     let began = Instant::now();
     let (mut life, mut head, mut shown) = (0, 0, 0);
     while shown < wanted {
