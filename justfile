@@ -11,9 +11,9 @@ fmt:
 lint:
     cargo clippy --locked --all-targets -- -D warnings
 
-# The promises in their long form: kills, outages, attacks. Takes long.
+# The promises in their long form: kills, outages, attacks, Patroni. Installs Debian's packages that it needs. Takes long.
 chaos *filter:
-    MODELWARD_PROOFS=long cargo test --locked --test main -- promises::{{filter}} deployment::{{filter}} --test-threads 2 --nocapture
+    MODELWARD_PROOFS=long scripts/test --test main -- promises::{{filter}} deployment::{{filter}} --include-ignored --test-threads 2 --nocapture
 
 # All tests; PostgreSQL's too where a server can be started.
 test:

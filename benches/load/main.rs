@@ -19,6 +19,10 @@ mod seed;
 mod server;
 
 #[expect(clippy::expect_used, clippy::panic, reason = "the tests' harness ends what it cannot start")]
+#[path = "../../tests/support/keeper.rs"]
+mod keeper;
+
+#[expect(clippy::expect_used, clippy::panic, reason = "the tests' harness ends what it cannot start")]
 #[allow(dead_code, reason = "the tests use all of it")]
 #[path = "../../tests/support/postgres.rs"]
 mod postgres;

@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use super::postgres::{User, as_user, unprivileged};
+use super::keeper::{User, as_user, unprivileged};
 
 /// Says when the disk is there, and after each word on its input that it has done so.
 const HOLDER: &str = r#"

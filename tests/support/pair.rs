@@ -1,49 +1,42 @@
 //! A primary and its standby, which change places.
 
 use super::postgres::Cluster;
+use super::primary::Primary;
 
 /// Two clusters, one of which follows the other.
 pub struct Pair {
     clusters: [Cluster; 2],
     primary: usize,
+    is_synchronous: bool,
 }
 
 impl Pair {
+    /// Commits wait for nobody.
     pub fn start() -> Self {
-        let pair = Self { clusters: [Cluster::start(""), Cluster::start("")], primary: 0 };
-        pair.rejoin();
-        pair
+        Self::begin(false)
     }
 
-    /// The URL of a database, whichever is the primary.
-    pub fn url(&self, database: &str) -> String {
-        let [a, b] = &self.clusters;
-        format!("postgres://modelward@127.0.0.1:{},127.0.0.1:{}/{database}", a.port(), b.port())
+    /// Commits wait until the standby has them.
+    pub fn start_synchronous() -> Self {
+        Self::begin(true)
+    }
+
+    fn begin(is_synchronous: bool) -> Self {
+        let pair = Self { clusters: [Cluster::start(""), Cluster::start("")], primary: 0, is_synchronous };
+        pair.rejoin();
+        pair
     }
 
     pub fn primary(&self) -> &Cluster {
         &self.clusters[self.primary]
     }
 
-    pub fn standby(&self) -> &Cluster {
+    fn standby(&self) -> &Cluster {
         &self.clusters[1 - self.primary]
     }
 
-    /// Commits wait from now on until the standby has them, or no longer.
-    pub fn wait_for_standby(&self, wait: bool) {
+    fn wait_for_standby(&self, wait: bool) {
         self.primary().set("synchronous_standby_names", if wait { "'*'" } else { "''" });
-    }
-
-    /// The primary goes away in order, when the standby has everything.
-    pub fn switch_over(&mut self) {
-        self.primary().stop();
-        self.promote();
-    }
-
-    /// The primary dies.
-    pub fn fail_over(&mut self) {
-        self.primary().kill();
-        self.promote();
     }
 
     fn promote(&mut self) {
@@ -52,14 +45,38 @@ impl Pair {
         self.wait_for_standby(false);
         self.primary().sql("postgres", "SELECT pg_promote()");
     }
+}
 
-    /// The one that went away comes back as the standby.
-    pub fn rejoin(&self) {
-        self.standby().follow(self.primary());
+impl Primary for Pair {
+    fn url(&self, database: &str) -> String {
+        let [a, b] = &self.clusters;
+        format!("postgres://modelward@127.0.0.1:{},127.0.0.1:{}/{database}", a.port(), b.port())
     }
 
-    /// What is written from now on does not reach the standby.
-    pub fn cut(&self) {
+    fn create_database(&self) -> String {
+        self.primary().create_database(None)
+    }
+
+    fn sql(&self, database: &str, sql: &str) -> String {
+        self.primary().sql(database, sql)
+    }
+
+    fn switch_over(&mut self) {
+        self.primary().stop();
+        self.promote();
+    }
+
+    fn fail_over(&mut self) {
+        self.primary().kill();
+        self.promote();
+    }
+
+    fn rejoin(&self) {
+        self.standby().follow(self.primary());
+        self.wait_for_standby(self.is_synchronous);
+    }
+
+    fn cut(&self) {
         self.standby().set("primary_conninfo", "''");
         let gone = || self.primary().sql("postgres", "SELECT count(*) FROM pg_stat_replication").trim() == "0";
         while !gone() {

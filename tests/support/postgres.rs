@@ -1,21 +1,21 @@
 //! Temporary PostgreSQL clusters: the real server, on the machine's own binaries.
 //!
 //! A cluster lives in a directory of its own, listens on 127.0.0.1 only, syncs to disk like a real one, and ends with
-//! the process that started it, however that ends: a shell holds the server and waits for the end of a pipe. The
-//! server refuses to run as root, so root hands it to `postgres` or `nobody`.
+//! the process that started it.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::keeper::{self, Keeper, run};
 use super::process::stat;
 
 /// Answers each word on its input when it is done; at the end of input it stops the server and removes everything.
@@ -47,13 +47,7 @@ pub struct Cluster {
     bin: PathBuf,
     dir: PathBuf,
     port: u16,
-    keeper: Mutex<Keeper>,
-}
-
-struct Keeper {
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    _shell: Child,
+    keeper: Keeper,
 }
 
 impl Cluster {
@@ -69,27 +63,15 @@ impl Cluster {
         let number = DATABASES.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("modelward-pg-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a directory for the cluster");
-        let user = unprivileged();
-        if let Some(user) = &user {
-            run(Command::new("chown").arg(user.name).arg(&dir));
-        }
-        run(as_user(user.as_ref(), bin.join("initdb"))
+        keeper::hand_over(&dir);
+        run(keeper::as_unprivileged(bin.join("initdb"))
             .args(["--username=modelward", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"])
             .arg("-D")
             .arg(dir.join("data")));
         let port = free_port();
         configure(&dir, port, settings);
-        let mut shell = as_user(user.as_ref(), "sh")
-            .args(["-c", KEEPER])
-            .env("BIN", &bin)
-            .env("DIR", &dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a shell that keeps the server");
-        let input = shell.stdin.take().expect("a pipe");
-        let output = BufReader::new(shell.stdout.take().expect("a pipe"));
-        let cluster = Self { bin, dir, port, keeper: Mutex::new(Keeper { input, output, _shell: shell }) };
+        let keeper = Keeper::start(KEEPER, &[("BIN", &bin), ("DIR", &dir)]);
+        let cluster = Self { bin, dir, port, keeper };
         cluster.wait_until_ready();
         cluster
     }
@@ -117,9 +99,7 @@ impl Cluster {
 
     /// Runs SQL as the superuser and answers what it prints.
     pub fn sql(&self, database: &str, sql: &str) -> String {
-        let mut psql = Command::new(self.bin.join("psql"));
-        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "modelward"]);
-        run(psql.args(["-p", &self.port.to_string(), "-d", database, "-c", sql]))
+        run(&mut psql(self.port, database, sql))
     }
 
     /// All that a database holds, as text: equal for equal databases.
@@ -150,7 +130,7 @@ impl Cluster {
         self.stop();
         let data = self.dir.join("data");
         std::fs::remove_dir_all(&data).expect("the cluster's data");
-        let mut copy = as_user(unprivileged().as_ref(), self.bin.join("pg_basebackup"));
+        let mut copy = keeper::as_unprivileged(self.bin.join("pg_basebackup"));
         copy.args(["-h", "127.0.0.1", "-U", "modelward", "-p", &primary.port.to_string()]);
         run(copy.args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-D"]).arg(&data));
         configure(&self.dir, self.port, "");
@@ -182,17 +162,17 @@ impl Cluster {
 
     /// Stops the server, ending all sessions.
     pub fn stop(&self) {
-        self.say("stop");
+        self.keeper.say("stop");
     }
 
     /// Kills the server: nothing is written on the way out.
     pub fn kill(&self) {
-        self.say("kill");
+        self.keeper.say("kill");
     }
 
     /// Starts the server again.
     pub fn restart(&self) {
-        self.say("start");
+        self.keeper.say("start");
         self.wait_until_ready();
     }
 
@@ -214,22 +194,9 @@ impl Cluster {
         frozen
     }
 
-    fn say(&self, word: &str) {
-        let mut keeper = self.keeper.lock().expect("the keeper");
-        writeln!(keeper.input, "{word}").expect("the keeper listens");
-        let mut answer = String::new();
-        keeper.output.read_line(&mut answer).expect("the keeper answers");
-        assert_eq!(answer, "done\n", "the keeper of PostgreSQL is gone");
-    }
-
     fn wait_until_ready(&self) {
         let begin = Instant::now();
-        let port = self.port.to_string();
-        let is_ready = || {
-            let mut ask = Command::new(self.bin.join("psql"));
-            ask.args(["-X", "-q", "-h", "127.0.0.1", "-U", "modelward", "-p", &port, "-d", "postgres", "-c", ""]);
-            ask.output().is_ok_and(|output| output.status.success())
-        };
+        let is_ready = || psql(self.port, "postgres", "").output().is_ok_and(|output| output.status.success());
         while !is_ready() {
             let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
             assert!(begin.elapsed() < Duration::from_mins(1), "PostgreSQL does not start:\n{log}");
@@ -257,7 +224,7 @@ impl Drop for Frozen {
 }
 
 /// The newest installed server. A missing one fails the tests: what was not run has not passed.
-fn binaries() -> PathBuf {
+pub fn binaries() -> PathBuf {
     let mut found: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -284,39 +251,14 @@ fn configure(dir: &Path, port: u16, settings: &str) {
     file.write_all(own.as_bytes()).expect("the cluster's settings");
 }
 
-/// Somebody root hands the server to.
-pub struct User {
-    name: &'static str,
-    group: String,
+/// The program that runs SQL as the superuser of a server and prints what that answers.
+pub fn psql(port: u16, database: &str, sql: &str) -> Command {
+    let mut psql = Command::new(binaries().join("psql"));
+    psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "modelward"]);
+    psql.args(["-p", &port.to_string(), "-d", database, "-c", sql]);
+    psql
 }
 
-/// Who PostgreSQL runs as. None: we are not root, and it runs as we do.
-pub fn unprivileged() -> Option<User> {
-    let id = |args: &[&str]| {
-        let output = Command::new("id").args(args).output().ok().filter(|output| output.status.success())?;
-        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    if id(&["-u"]).as_deref() != Some("0") {
-        return None;
-    }
-    let found = ["postgres", "nobody"].into_iter().find_map(|name| Some(User { name, group: id(&["-g", name])? }));
-    Some(found.expect("the server does not run as root, and there is neither a user postgres nor nobody"))
-}
-
-pub fn as_user(user: Option<&User>, program: impl AsRef<std::ffi::OsStr>) -> Command {
-    let Some(user) = user else { return Command::new(program) };
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", user.name, "--regid", &user.group, "--clear-groups"]).arg(program).current_dir("/");
-    command
-}
-
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
-}
-
-fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{command:?} failed: {text}{}", String::from_utf8_lossy(&output.stderr));
-    text
 }

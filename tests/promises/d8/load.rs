@@ -97,7 +97,12 @@ impl Load {
 
 /// The truth.
 pub fn names(cluster: &Cluster, database: &str) -> HashSet<String> {
-    cluster.sql(database, "SELECT name FROM providers").lines().map(ToOwned::to_owned).collect()
+    names_by(|sql| cluster.sql(database, sql))
+}
+
+/// The same, wherever the database is.
+pub fn names_by(sql: impl FnOnce(&str) -> String) -> HashSet<String> {
+    sql("SELECT name FROM providers").lines().map(ToOwned::to_owned).collect()
 }
 
 /// Creates providers, each once, whatever the answers.
