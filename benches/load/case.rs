@@ -8,6 +8,7 @@ mod pages;
 mod probes;
 mod reads;
 mod sizes;
+mod storm;
 mod sync;
 mod targets;
 mod visibility;
@@ -16,13 +17,14 @@ mod writes;
 
 type Case = fn() -> anyhow::Result<()>;
 
-const CASES: [(&str, Case); 11] = [
+const CASES: [(&str, Case); 12] = [
     ("reads", reads::run),
     ("targets", targets::run),
     ("pages", pages::run),
     ("writes", writes::run),
     ("visibility", visibility::run),
     ("watch", watch::run),
+    ("storm", storm::run),
     ("sizes", sizes::run),
     ("memory", memory::run),
     ("accounts", accounts::run),

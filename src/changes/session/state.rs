@@ -10,8 +10,9 @@ use crate::snapshot::{Part, StatusKey};
 use crate::wire;
 use crate::wire::watch::{Event, StateOf};
 
-/// When a message of the state is full: well below what one may hold, so that little waits for a slow client.
-const FULL: usize = 256 * 1024;
+/// When a message of the state is full: far below what one may hold. When thousands come back at once, a message of each is
+/// made and waits for its client; and who is served in turn must ask again before it counts as one that does not read.
+const FULL: usize = 32 * 1024;
 
 /// How far the state was told.
 #[derive(Debug, Default)]
