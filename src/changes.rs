@@ -19,6 +19,7 @@ pub mod roster;
 pub mod secret_use;
 pub mod session;
 mod spans;
+mod states;
 pub mod statuses;
 pub mod tail;
 #[cfg(test)]

@@ -15,7 +15,8 @@ use tokio::time::{Instant, sleep_until};
 use super::history::Look;
 use super::published::{Filter, Published, bodies};
 use super::resume::Located;
-use super::watchers::{Pin, Place, Watcher};
+use super::states::Walk;
+use super::watchers::{Place, Watcher};
 use super::watches::{Shared, Signal};
 use crate::domain::image::StatusRevision;
 use crate::domain::{Error, Result, Revision, TokenId, View as _};
@@ -26,7 +27,6 @@ mod log;
 mod state;
 
 use log::LogReader;
-use state::Walk;
 
 /// A stream tells at least so often where it is; clients are promised ten seconds.
 const BOOKMARK: Duration = Duration::from_secs(9);
@@ -111,7 +111,7 @@ impl Session {
         };
         if state {
             let snapshot = session.shared.parts.snapshot.load();
-            session.place.watcher.pin(Some(Pin { snapshot, board }));
+            session.place.watcher.pin(Some(session.shared.states.pin(snapshot, board)));
             session.state = Some(Walk::default());
         } else if start.status.is_none() {
             // Who has no position yet gets one at once: from here on nothing is missed.

@@ -62,8 +62,8 @@ impl Watcher {
         self.cut.load(Ordering::Acquire)
     }
 
-    pub fn pin(&self, pin: Option<Pin>) {
-        *self.pin.lock().unwrap_or_else(PoisonError::into_inner) = pin.map(Arc::new);
+    pub fn pin(&self, pin: Option<Arc<Pin>>) {
+        *self.pin.lock().unwrap_or_else(PoisonError::into_inner) = pin;
     }
 
     #[must_use]
@@ -250,7 +250,7 @@ mod tests {
         let (reads, stalls) = (enter(&watchers, 1).unwrap(), enter(&watchers, 2).unwrap());
         for place in [&reads, &stalls] {
             let snapshot = Arc::new(Snapshot::from_image(crate::snapshot::fixtures::image()));
-            place.watcher.pin(Some(Pin { snapshot, board: Arc::default() }));
+            place.watcher.pin(Some(Arc::new(Pin { snapshot, board: Arc::default() })));
             place.ask_at(1);
         }
         assert_eq!(watchers.cut_before(60_000), 0, "there was nothing new");

@@ -11,6 +11,7 @@ use super::history::History;
 use super::published::Filter;
 use super::resume::Start;
 use super::session::{Opening, Session};
+use super::states::States;
 use super::tail::Tail;
 use super::watchers::Watchers;
 use crate::domain::{Clock, Head, Result, Timestamp, TokenId};
@@ -63,6 +64,7 @@ pub(super) struct Shared {
     pub parts: WatchParts,
     pub history: History,
     pub watchers: Arc<Watchers>,
+    pub states: States,
     signal: watch::Sender<Signal>,
     config: WatchConfig,
 }
@@ -87,7 +89,7 @@ impl Watches {
         let history = History::new(parts.snapshot.head(), config.history);
         let (signal, _) = watch::channel(Signal::default());
         let watchers = Arc::new(Watchers::new(config.streams));
-        Self(Arc::new(Shared { parts, history, watchers, signal, config }))
+        Self(Arc::new(Shared { parts, history, watchers, states: States::default(), signal, config }))
     }
 
     /// Opens a stream.

@@ -1,9 +1,12 @@
 //! The state at the beginning of a stream: everything at one revision, a message at a time, then its end.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use uuid::Uuid;
 
 use super::Session;
+use crate::changes::states::{StatePart, Walk};
 use crate::changes::watchers::Pin;
 use crate::domain::{Id, Meta, ResourceKind, Result, Revision};
 use crate::snapshot::{Part, StatusKey};
@@ -13,13 +16,6 @@ use crate::wire::watch::{Event, StateOf};
 /// When a message of the state is full: far below what one may hold. When thousands come back at once, a message of each is
 /// made and waits for its client; and who is served in turn must ask again before it counts as one that does not read.
 const FULL: usize = 32 * 1024;
-
-/// How far the state was told.
-#[derive(Debug, Default)]
-pub(super) struct Walk {
-    stage: usize,
-    after: Option<Uuid>,
-}
 
 /// The kinds, parents before children.
 const STAGES: [ResourceKind; 5] = [
@@ -54,28 +50,18 @@ impl Chunk {
 impl Session {
     /// The next message of the state.
     pub(super) fn fill_state(&mut self) -> Result<()> {
-        let Some(mut walk) = self.state.take() else { return Ok(()) };
+        let Some(walk) = self.state.take() else { return Ok(()) };
         let pin = self.place.watcher.pinned().ok_or_else(|| self.slow())?;
         let head = pin.snapshot.head();
-        let mut chunk = Chunk::default();
-        while let Some(kind) = STAGES.get(walk.stage) {
-            if self.filter.shows_kind(*kind) {
-                walk.after = self.add(*kind, walk.after, &pin, &mut chunk);
-            }
-            if chunk.is_full() {
-                break;
-            }
-            walk = Walk { stage: walk.stage + 1, after: None };
-        }
-        let is_complete = walk.stage == STAGES.len();
-        let mut body = chunk.statuses;
-        body.insert(0, chunk.changes.freeze());
+        let StatePart { body, next } = self.part(walk, &pin);
         if body.iter().any(|part| !part.is_empty()) {
             let message = self.message(Event::State, body, None);
             let revision: Revision = head.revision;
             self.queue.push_back(super::RawWatch { revision, ..message });
         }
-        if is_complete {
+        if next.is_some() {
+            self.state = next;
+        } else {
             self.place.watcher.pin(None);
             (self.revision, self.hash) = (head.revision, head.hash.into());
             self.statuses = pin.board.changes();
@@ -83,10 +69,39 @@ impl Session {
             let token = self.resume_token();
             let message = self.message(Event::StateComplete, Vec::new(), Some(token));
             self.queue.push_back(message);
-        } else {
-            self.state = Some(walk);
+            drop(pin);
+            self.shared.states.done();
         }
         Ok(())
+    }
+
+    /// The part at a place of the state: as it was made for another stream, or made now.
+    fn part(&self, walk: Walk, pin: &Arc<Pin>) -> StatePart {
+        if !self.filter.is_open() {
+            return self.make(walk, pin);
+        }
+        self.shared.states.part(pin, walk.number).unwrap_or_else(|| {
+            let made = self.make(walk, pin);
+            self.shared.states.keep(pin, walk.number, &made);
+            made
+        })
+    }
+
+    fn make(&self, mut walk: Walk, pin: &Pin) -> StatePart {
+        let mut chunk = Chunk::default();
+        while let Some(kind) = STAGES.get(walk.stage) {
+            if self.filter.shows_kind(*kind) {
+                walk.after = self.add(*kind, walk.after, pin, &mut chunk);
+            }
+            if chunk.is_full() {
+                break;
+            }
+            walk = Walk { stage: walk.stage + 1, after: None, ..walk };
+        }
+        let mut body = chunk.statuses;
+        body.insert(0, chunk.changes.freeze());
+        let next = (walk.stage < STAGES.len()).then_some(Walk { number: walk.number + 1, ..walk });
+        StatePart { body, next }
     }
 
     /// Adds resources of one kind until the message is full; behind which one it goes on.
