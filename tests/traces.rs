@@ -24,6 +24,7 @@ const CLIENT: i32 = 3;
 fn traces(endpoint: String) -> TracesConfig {
     TracesConfig {
         endpoint,
+        ca_file: None,
         timeout: Duration::from_millis(500),
         sampling: Sampling::Always,
         follow_caller: true,
@@ -153,6 +154,22 @@ async fn what_fails_is_told_and_nothing_secret_is() {
             assert!(!told.all.contains(secret), "{told:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_over_tls_is_told_where_its_certificate_is_trusted() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let collector = Collector::start_with_tls(&made.cert.pem(), &made.signing_key.serialize_pem());
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("ca.pem");
+    std::fs::write(&path, made.cert.pem()).unwrap();
+    let url = format!("https://localhost:{}", collector.address.port());
+    let stranger = traced(Engine::Sqlite, traces(url.clone())).await;
+    goes_on(&stranger).await;
+    assert!(collector.spans().is_empty());
+    let server = traced(Engine::Sqlite, TracesConfig { ca_file: Some(path), ..traces(url) }).await;
+    server.providers().list_providers(within(v1::ListProvidersRequest::default(), "01")).await.unwrap();
+    span(&collector, "modelward.v1.ProviderService/ListProviders").await;
 }
 
 /// Calls with a collector that is as good as none: none fails, none waits, and what is lost is counted.

@@ -52,6 +52,7 @@ impl Given<'_> {
         let attributes = self.attributes();
         let config = TracesConfig {
             endpoint,
+            ca_file: self.either("CERTIFICATE").map(|(_, path)| path.into()),
             timeout: self.timeout(),
             sampling,
             follow_caller,
@@ -199,7 +200,7 @@ mod tests {
         let plain = read(&[AT]).unwrap().unwrap();
         assert_eq!((plain.endpoint.as_str(), plain.service_name.as_str()), ("http://c:4317", "modelward"));
         assert!(plain.propagate && plain.follow_caller && plain.sampling == Sampling::Always);
-        assert_eq!((plain.timeout, plain.queue), (Duration::from_secs(10), 2048));
+        assert_eq!((plain.timeout, plain.queue, plain.ca_file), (Duration::from_secs(10), 2048, None));
         let given = [
             AT,
             ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://t:1"),
@@ -209,10 +210,12 @@ mod tests {
             ("OTEL_TRACES_SAMPLER", "traceidratio"),
             ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
             ("OTEL_PROPAGATORS", "none"),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "ca.pem"),
             ("OTEL_BSP_SCHEDULE_DELAY", "50"),
         ];
         let config = read(&given).unwrap().unwrap();
         assert_eq!((config.endpoint.as_str(), config.service_name.as_str()), ("https://t:1", "other"));
+        assert_eq!(config.ca_file, Some("ca.pem".into()));
         assert_eq!((config.timeout, config.delay), (Duration::from_millis(250), Duration::from_millis(50)));
         assert!(!config.propagate && !config.follow_caller && config.sampling == Sampling::Share(0.25));
         assert_eq!(config.attributes[1], ("deployment.environment.name".to_owned(), "a b".to_owned()));

@@ -7,8 +7,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{Tra
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use tonic::metadata::MetadataMap;
-use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 /// A span as it arrived.
@@ -94,12 +94,22 @@ fn pairs(attributes: Vec<KeyValue>) -> Vec<(String, String)> {
 
 impl Collector {
     pub fn start() -> Self {
+        Self::serve(Server::builder())
+    }
+
+    /// Over TLS, as `localhost`.
+    pub fn start_with_tls(certificate: &str, key: &str) -> Self {
+        let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+        Self::serve(Server::builder().tls_config(tls).unwrap())
+    }
+
+    fn serve(mut server: Server) -> Self {
         let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = incoming.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State::default()));
         let service = TraceServiceServer::new(Service(Arc::clone(&state)));
         let task = tokio::spawn(async move {
-            Server::builder().add_service(service).serve_with_incoming(incoming).await.unwrap();
+            server.add_service(service).serve_with_incoming(incoming).await.unwrap();
         });
         Self { address, state, task }
     }

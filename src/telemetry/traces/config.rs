@@ -1,5 +1,6 @@
 //! What traces are made and where they are told: what the standard variables `OTEL_*` say, read by `config`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Which calls are traced.
@@ -16,6 +17,8 @@ pub struct TracesConfig {
     /// The collector's URL. What it may ask for as headers the exporter reads by itself, from
     /// `OTEL_EXPORTER_OTLP_HEADERS`: they may hold a secret, and nothing else needs them.
     pub endpoint: String,
+    /// The certificates that an `https` collector's must descend from, PEM; without it, the system's.
+    pub ca_file: Option<PathBuf>,
     /// How long one export may take.
     pub timeout: Duration,
     pub sampling: Sampling,

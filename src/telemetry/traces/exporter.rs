@@ -6,15 +6,18 @@
 //! One loop: it takes what waits, [`TracesConfig::batch`] spans or those of [`TracesConfig::delay`], and tells it. A
 //! collector that is gone or hangs costs spans, which are counted.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, Span, SpanData, SpanExporter as _, SpanProcessor};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tonic::transport::{Certificate, ClientTlsConfig};
 
 use super::{Sampling, Tracer, TracesConfig};
 use crate::telemetry::Metrics;
@@ -41,9 +44,12 @@ impl Exporter {
     /// # Errors
     /// When the collector's URL is none.
     pub fn build(config: &TracesConfig, metrics: &Metrics) -> Result<(Tracer, Self), TracesError> {
-        let built =
-            SpanExporter::builder().with_tonic().with_endpoint(&config.endpoint).with_timeout(config.timeout).build();
-        let mut collector = built.map_err(|error| TracesError(error.to_string()))?;
+        let mut builder =
+            SpanExporter::builder().with_tonic().with_endpoint(&config.endpoint).with_timeout(config.timeout);
+        if config.endpoint.starts_with("https:") {
+            builder = builder.with_tls_config(trusted(config.ca_file.as_deref())?);
+        }
+        let mut collector = builder.build().map_err(|error| TracesError(error.to_string()))?;
         let resource = resource(config);
         collector.set_resource(&resource);
         let (sender, spans) = mpsc::channel(config.queue.max(1));
@@ -148,6 +154,13 @@ impl SpanProcessor for Queue {
     fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
         Ok(())
     }
+}
+
+/// Without being told of any certificate, the exporter would trust none.
+fn trusted(ca_file: Option<&Path>) -> Result<ClientTlsConfig, TracesError> {
+    let Some(path) = ca_file else { return Ok(ClientTlsConfig::new().with_enabled_roots()) };
+    let pem = fs::read(path).map_err(|error| TracesError(format!("{} cannot be read ({error})", path.display())))?;
+    Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
 }
 
 fn sampler(config: &TracesConfig) -> Sampler {
