@@ -108,7 +108,7 @@ pub struct CallContext {
     /// The RPC's full name, `modelward.v1.ProviderService/CreateProvider`.
     pub rpc: &'static str,
     /// The id of this call in logs and answers; not the idempotency key.
-    pub trace_id: String,
+    pub trace_id: Arc<str>,
     pub peer_address: Option<IpAddr>,
     /// At most 512 characters.
     pub user_agent: String,
@@ -122,7 +122,7 @@ impl CallContext {
         Self {
             caller: Arc::new(Caller::system()),
             rpc,
-            trace_id: String::new(),
+            trace_id: "".into(),
             peer_address: None,
             user_agent: String::new(),
             deadline: None,

@@ -2,6 +2,7 @@
 
 use std::future::Future as _;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tonic::body::Body;
 
+use super::in_flight::Passage;
 use super::peer::Room;
 use super::status::status;
 use crate::domain::Error;
@@ -22,19 +24,21 @@ pub struct Arrival {
     /// Made when the body is first waited for: most are there with their headers.
     limit: Option<Pin<Box<Sleep>>>,
     until: Instant,
-    trace_id: String,
+    trace_id: Arc<str>,
+    passage: Passage,
 }
 
 impl Arrival {
     /// The same body, which fails when it is not complete in time or finds no room.
     #[must_use]
-    pub fn bounded(body: Body, room: Room, limit: Duration, trace_id: String) -> Body {
+    pub fn bounded(body: Body, room: Room, limit: Duration, trace_id: Arc<str>, passage: Passage) -> Body {
         if http_body::Body::is_end_stream(&body) {
+            passage.arrived();
             return body;
         }
         let now = Instant::now();
         let until = now.checked_add(limit).unwrap_or(now);
-        Body::new(Self { body, room, limit: None, until, trace_id })
+        Body::new(Self { body, room, limit: None, until, trace_id, passage })
     }
 
     fn fail(&self, error: Error) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
@@ -56,6 +60,10 @@ impl http_body::Body for Arrival {
                 Poll::Pending
             };
         };
+        self.passage.moved();
+        if frame.is_none() || self.body.is_end_stream() {
+            self.passage.arrived();
+        }
         // A body that trickles in may always have something when it is asked.
         if Instant::now() >= self.until {
             return self.fail(Error::DeadlineExceeded);
@@ -84,6 +92,7 @@ mod tests {
     use tokio_stream::{StreamExt as _, pending, wrappers::IntervalStream};
     use tonic::Code;
 
+    use super::super::in_flight::InFlight;
     use super::super::peer::{Allowance, Peers};
     use super::*;
 
@@ -95,7 +104,8 @@ mod tests {
     }
 
     async fn outcome(body: Body, room: Room) -> Code {
-        let outcome = Arrival::bounded(body, room, LIMIT, "t".into()).collect().await;
+        let outcome =
+            Arrival::bounded(body, room, LIMIT, "t".into(), InFlight::default().enter().passage()).collect().await;
         outcome.map_or_else(|status| status.code(), |_| Code::Ok)
     }
 
@@ -115,5 +125,25 @@ mod tests {
         let call = peers.call(Some(address)).unwrap();
         assert_eq!(outcome(trickling(), call.room()).await, Code::ResourceExhausted);
         assert_eq!(outcome(Body::new(Full::new(Bytes::from_static(b"four"))), call.room()).await, Code::Ok);
+    }
+
+    #[tokio::test]
+    async fn a_call_runs_once_its_message_is_there_and_not_while_it_arrives() {
+        let calls = InFlight::default();
+        let guard = calls.enter();
+        let arriving = |body| Arrival::bounded(body, Room::default(), LIMIT, "t".into(), guard.passage());
+        let mut half = arriving(trickling());
+        half.frame().await.unwrap().unwrap();
+        assert_eq!((calls.running(), calls.moved()), (0, 1));
+        arriving(Body::new(Full::new(Bytes::from_static(b"whole")))).collect().await.unwrap();
+        assert_eq!(calls.running(), 1);
+    }
+
+    #[test]
+    fn a_call_without_a_message_runs_at_once() {
+        let calls = InFlight::default();
+        let guard = calls.enter();
+        let _body = Arrival::bounded(Body::empty(), Room::default(), LIMIT, "t".into(), guard.passage());
+        assert_eq!(calls.running(), 1);
     }
 }

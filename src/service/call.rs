@@ -1,6 +1,7 @@
 //! The frame of every handler: who calls, and how an error becomes a status.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
@@ -20,7 +21,7 @@ where
     let Some(call) = extensions.remove::<CallContext>() else {
         return Err(status(Error::internal(), ""));
     };
-    let trace_id = call.trace_id.clone();
+    let trace_id = Arc::clone(&call.trace_id);
     match handler(call, message).await {
         Ok(answer) => Ok(Response::new(answer)),
         Err(error) => Err(status(error, &trace_id)),

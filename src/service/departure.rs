@@ -9,6 +9,7 @@ use http_body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
+use super::in_flight::Passage;
 use super::peer::{Room, Share};
 use super::status::status;
 
@@ -17,13 +18,14 @@ pub struct Departure {
     body: Body,
     room: Room,
     _share: Share,
+    passage: Passage,
 }
 
 impl Departure {
     /// The same body, which breaks off when it finds no room.
     #[must_use]
-    pub fn bounded(body: Body, share: Share) -> Body {
-        Body::new(Self { body, room: share.room(), _share: share })
+    pub fn bounded(body: Body, share: Share, passage: Passage) -> Body {
+        Body::new(Self { body, room: share.room(), _share: share, passage })
     }
 }
 
@@ -42,6 +44,7 @@ impl http_body::Body for Departure {
         // Asked for more, the transport has sent what it had.
         self.room.release();
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        self.passage.moved();
         let size = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
         if let Err(error) = self.room.take(size) {
             self.body = Body::empty();
@@ -65,6 +68,7 @@ mod tests {
     use http_body_util::{BodyExt as _, Full};
     use tonic::Code;
 
+    use super::super::in_flight::InFlight;
     use super::super::peer::{Allowance, Peers};
     use super::*;
 
@@ -73,9 +77,11 @@ mod tests {
         let peers = Peers::new(Allowance { connections: 9, calls: 9, bytes: 5 });
         let address = "192.0.2.1".parse().unwrap();
         let _seat = peers.connect(address).unwrap();
+        let calls = InFlight::default();
+        let passage = calls.enter().passage();
         let answer = |text: &'static str| {
             let share = peers.call(Some(address)).unwrap();
-            Departure::bounded(Body::new(Full::new(Bytes::from_static(text.as_bytes()))), share)
+            Departure::bounded(Body::new(Full::new(Bytes::from_static(text.as_bytes()))), share, passage.clone())
         };
         let mut waiting = answer("four");
         waiting.frame().await.unwrap().unwrap();
@@ -83,6 +89,7 @@ mod tests {
         let status = Status::from_header_map(refused.trailers().unwrap()).unwrap();
         assert_eq!(status.code(), Code::ResourceExhausted);
         assert!(!status.details().is_empty() && refused.to_bytes().is_empty());
+        assert!(calls.moved() > 2, "what is taken moves");
         drop(waiting);
         assert_eq!(answer("four").collect().await.unwrap().to_bytes(), "four");
     }

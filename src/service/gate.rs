@@ -127,8 +127,7 @@ where
 struct Call {
     config: Arc<Config>,
     started: Instant,
-    trace_id: String,
-    path: String,
+    trace_id: Arc<str>,
     rpc: Option<Rpc>,
     peer: Option<std::net::SocketAddr>,
     caller: Option<Arc<Caller>>,
@@ -139,27 +138,27 @@ struct Call {
 
 impl Call {
     fn new(config: Arc<Config>, request: &Request<Body>) -> Self {
-        let path = request.uri().path().to_owned();
-        let rpc = table::find(&path, config.reflection);
+        let rpc = table::find(request.uri().path(), config.reflection);
         let trace_id = metadata::trace_id(request.headers()).unwrap_or_else(metadata::new_trace_id);
         let started = Instant::now();
         let traced = config.tracer.as_ref().filter(|_| rpc.is_none_or(|rpc| rpc.access != Access::Open));
         let span = traced.map(|tracer| tracer.call(rpc.map_or("unknown", |rpc| rpc.name), request.headers()));
-        Self { config, started, trace_id, path, rpc, peer: peer(request), caller: None, refused: None, span }
+        Self { config, started, trace_id, rpc, peer: peer(request), caller: None, refused: None, span }
     }
 
     async fn run<S>(mut self, inner: S, request: Request<Body>) -> std::result::Result<Response<Body>, S::Error>
     where
         S: Service<Request<Body>, Response = Response<Body>>,
     {
-        let (in_flight, request) = self.config.in_flight.enter(request);
+        let in_flight = self.config.in_flight.enter();
+        let passage = in_flight.passage();
         let (share, admitted) = match self.config.peers.call(self.peer.map(|peer| peer.ip())) {
             Ok(share) => (share, Ok(())),
             Err(error) => (Share::default(), Err(error)),
         };
         let room = share.room();
-        let (limit, trace_id) = (self.config.request_timeout, self.trace_id.clone());
-        let request = request.map(|body| Arrival::bounded(body, room, limit, trace_id));
+        let (limit, trace_id) = (self.config.request_timeout, Arc::clone(&self.trace_id));
+        let request = request.map(|body| Arrival::bounded(body, room, limit, trace_id, passage.clone()));
         let place = self.span.as_ref().map(Span::place);
         let call = async {
             admitted?;
@@ -179,7 +178,8 @@ impl Call {
         self.stamp(response.headers_mut());
         self.record(response.headers(), panicked);
         self.end_span(metadata::code(response.headers()));
-        Ok(response.map(|body| in_flight.answer(Departure::bounded(body, share))))
+        drop(in_flight);
+        Ok(response.map(|body| Departure::bounded(body, share, passage)))
     }
 
     /// Everything that can refuse the call, and the call itself.
@@ -191,7 +191,8 @@ impl Call {
     where
         S: Service<Request<Body>, Response = Response<Body>>,
     {
-        let rpc = self.rpc.ok_or_else(|| Error::UnknownMethod { method: format!("{:.200}", self.path) })?;
+        let unknown = || Error::UnknownMethod { method: format!("{:.200}", request.uri().path()) };
+        let rpc = self.rpc.ok_or_else(unknown)?;
         let deadline = metadata::deadline(request.headers()).map(|limit| limit.saturating_sub(EARLIER));
         if let Access::Role(role) = rpc.access {
             let caller = Arc::new(self.config.authenticator.identify(metadata::authorization(request.headers())?)?);
@@ -200,7 +201,7 @@ impl Call {
             let context = CallContext {
                 caller,
                 rpc: rpc.name,
-                trace_id: self.trace_id.clone(),
+                trace_id: Arc::clone(&self.trace_id),
                 peer_address: self.peer.map(|peer| peer.ip()),
                 user_agent: metadata::user_agent(request.headers()),
                 deadline: deadline.and_then(|limit| self.started.into_std().checked_add(limit)),
@@ -287,7 +288,7 @@ impl Call {
         let actor = self.caller.as_ref().map_or("-", |caller| caller.name.as_str());
         let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
         let trace_id = self.span.as_ref().map(|span| tracing::field::display(span.trace_id()));
-        let (grpc_code, request_id) = (metadata::code_name(code), self.trace_id.as_str());
+        let (grpc_code, request_id) = (metadata::code_name(code), &*self.trace_id);
         if panicked {
             tracing::error!(rpc, request_id, "a handler panicked; this is a bug");
         }

@@ -4,16 +4,8 @@
 //! A call runs from the end of its request to its answer. Before that and after it its client is waited for, who may be
 //! gone or mean no good: such a call counts only as long as bytes come or go.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
-
-use bytes::Bytes;
-use http::Request;
-use http_body::{Body as _, Frame, SizeHint};
-use tonic::Status;
-use tonic::body::Body;
 
 /// The calls of a server. Clones count together.
 #[derive(Debug, Clone, Default)]
@@ -40,15 +32,8 @@ impl InFlight {
 
     /// A call whose request begins to arrive.
     #[must_use]
-    pub fn enter(&self, request: Request<Body>) -> (Guard, Request<Body>) {
-        let call = Arc::new(Call { counts: Arc::clone(&self.0), phase: AtomicU8::new(Call::ARRIVES) });
-        let request = request.map(|body| {
-            if body.is_end_stream() {
-                call.run();
-            }
-            Body::new(Watched { body, call: Arc::clone(&call), way: Way::Request })
-        });
-        (Guard(call), request)
+    pub fn enter(&self) -> Guard {
+        Guard(Passage(Arc::new(Call { counts: Arc::clone(&self.0), phase: AtomicU8::new(Call::ARRIVES) })))
     }
 }
 
@@ -62,123 +47,78 @@ impl Call {
     const ARRIVES: u8 = 0;
     const RUNS: u8 = 1;
     const ANSWERED: u8 = 2;
+}
 
-    fn run(&self) {
-        let began = self.phase.compare_exchange(Self::ARRIVES, Self::RUNS, Ordering::AcqRel, Ordering::Acquire);
+/// One call as its bodies see it, which tell how far it is.
+#[derive(Debug, Clone)]
+pub struct Passage(Arc<Call>);
+
+impl Passage {
+    /// A part of the request or of the answer has passed.
+    pub fn moved(&self) {
+        self.0.counts.moved.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The request is complete.
+    pub fn arrived(&self) {
+        let Call { counts, phase } = &*self.0;
+        let began = phase.compare_exchange(Call::ARRIVES, Call::RUNS, Ordering::AcqRel, Ordering::Acquire);
         if began.is_ok() {
-            self.counts.running.fetch_add(1, Ordering::AcqRel);
+            counts.running.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    fn answer(&self) {
-        if self.phase.swap(Self::ANSWERED, Ordering::AcqRel) == Self::RUNS {
-            self.counts.running.fetch_sub(1, Ordering::AcqRel);
+    fn answered(&self) {
+        let Call { counts, phase } = &*self.0;
+        if phase.swap(Call::ANSWERED, Ordering::AcqRel) == Call::RUNS {
+            counts.running.fetch_sub(1, Ordering::AcqRel);
         }
-    }
-
-    fn moved(&self) {
-        self.counts.moved.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 /// One call; it is answered when this is dropped.
 #[derive(Debug)]
-pub struct Guard(Arc<Call>);
+pub struct Guard(Passage);
 
 impl Guard {
-    /// The call is answered with `body`, which its client has to take.
     #[must_use]
-    pub fn answer(self, body: Body) -> Body {
-        self.0.moved();
-        Body::new(Watched { body, call: Arc::clone(&self.0), way: Way::Answer })
+    pub fn passage(&self) -> Passage {
+        self.0.clone()
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.answer();
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Request,
-    Answer,
-}
-
-/// A body whose parts are noticed.
-struct Watched {
-    body: Body,
-    call: Arc<Call>,
-    way: Way,
-}
-
-impl http_body::Body for Watched {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        self.call.moved();
-        if self.way == Way::Request && (frame.is_none() || self.body.is_end_stream()) {
-            self.call.run();
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.0.moved();
+        self.0.answered();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures_util::stream::{self, StreamExt as _};
-    use http_body_util::{BodyExt as _, Full, StreamBody};
-
     use super::*;
 
-    fn data(text: &'static str) -> Frame<Bytes> {
-        Frame::data(Bytes::from_static(text.as_bytes()))
-    }
-
-    #[tokio::test]
-    async fn a_call_runs_from_the_end_of_its_request_to_its_answer() {
+    #[test]
+    fn a_call_runs_from_the_end_of_its_request_to_its_answer() {
         let calls = InFlight::default();
-        let (guard, request) = calls.enter(Request::new(Body::new(Full::new(Bytes::from_static(b"request")))));
-        assert_eq!(calls.running(), 0);
-        request.into_body().collect().await.unwrap();
+        let guard = calls.enter();
+        let passage = guard.passage();
+        passage.moved();
+        assert_eq!((calls.running(), calls.moved()), (0, 1));
+        passage.arrived();
+        passage.arrived();
         assert_eq!(calls.running(), 1);
-        let moved = calls.moved();
-        let answer = guard.answer(Body::new(Full::new(Bytes::from_static(b"answer"))));
-        assert_eq!(calls.running(), 0);
-        answer.collect().await.unwrap();
-        assert!(calls.moved() > moved);
+        drop(guard);
+        assert_eq!((calls.running(), calls.moved()), (0, 2));
+        passage.moved();
+        passage.arrived();
+        assert_eq!((calls.running(), calls.moved()), (0, 3), "its answer is on its way");
     }
 
-    #[tokio::test]
-    async fn a_request_that_never_ends_does_not_run_and_moves_while_it_arrives() {
+    #[test]
+    fn a_call_that_is_dropped_before_its_request_has_arrived_never_runs() {
         let calls = InFlight::default();
-        let parts = stream::iter([Ok::<_, Status>(data("half"))]).chain(stream::pending());
-        let (guard, mut request) = calls.enter(Request::new(Body::new(StreamBody::new(parts))));
-        let moved = calls.moved();
-        request.body_mut().frame().await.unwrap().unwrap();
-        assert_eq!(calls.running(), 0);
-        assert!(calls.moved() > moved);
-        drop(guard);
-        assert_eq!(calls.running(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_call_that_is_dropped_runs_no_more() {
-        let calls = InFlight::default();
-        let (guard, _request) = calls.enter(Request::new(Body::empty()));
-        assert_eq!(calls.running(), 1, "nothing is to come");
-        drop(guard);
+        drop(calls.enter());
         assert_eq!(calls.running(), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! The metadata that calls carry, read in one place.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, header};
@@ -18,15 +19,15 @@ const MAX_TRACE_ID: usize = 100;
 const MAX_USER_AGENT: usize = 512;
 
 /// The caller's own id for the call, when it is short and plain.
-pub fn trace_id(headers: &HeaderMap) -> Option<String> {
+pub fn trace_id(headers: &HeaderMap) -> Option<Arc<str>> {
     let text = headers.get(REQUEST_ID)?.to_str().ok()?;
     let plain = !text.is_empty() && text.len() <= MAX_TRACE_ID && text.bytes().all(|byte| byte.is_ascii_graphic());
-    plain.then(|| text.to_owned())
+    plain.then(|| text.into())
 }
 
 /// An id for a call that brings none. It names no resource and guards nothing: it need not be hard to guess.
-pub fn new_trace_id() -> String {
-    format!("{:032x}", fastrand::u128(..))
+pub fn new_trace_id() -> Arc<str> {
+    format!("{:032x}", fastrand::u128(..)).into()
 }
 
 /// # Errors
@@ -38,7 +39,8 @@ pub fn authorization(headers: &HeaderMap) -> Result<Option<&str>> {
 
 pub fn user_agent(headers: &HeaderMap) -> String {
     let text = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    text.chars().take(MAX_USER_AGENT).collect()
+    // What passes as text is ASCII.
+    text.get(..MAX_USER_AGENT).unwrap_or(text).to_owned()
 }
 
 /// # Errors

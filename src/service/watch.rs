@@ -1,5 +1,7 @@
 //! `WatchService`.
 
+use std::sync::Arc;
+
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use tonic::{Request, Response, Status, async_trait};
@@ -75,7 +77,7 @@ fn read_token(token: &str, violations: &mut Violations) -> Option<ResumeToken> {
 }
 
 /// The messages of a session, and why it ended.
-fn messages(session: Session, trace_id: String) -> BoxStream<'static, Result<RawWatch, Status>> {
+fn messages(session: Session, trace_id: Arc<str>) -> BoxStream<'static, Result<RawWatch, Status>> {
     stream::unfold(Some((session, trace_id)), |open| async move {
         let (mut session, trace_id) = open?;
         match session.next().await {
@@ -85,7 +87,7 @@ fn messages(session: Session, trace_id: String) -> BoxStream<'static, Result<Raw
                 tracing::info!(
                     watch.id = %watcher.id,
                     watch.client = watcher.client,
-                    request_id = trace_id,
+                    request_id = &*trace_id,
                     reason = error.reason(),
                     "a watch has ended"
                 );
