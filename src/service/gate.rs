@@ -267,7 +267,7 @@ impl Call {
     fn end_span(&mut self, code: Code) {
         let Some(mut span) = self.span.take() else { return };
         span.set("rpc.grpc.status_code", i64::from(i32::from(code)));
-        span.set("modelward.request_id", self.trace_id.clone());
+        span.set("modelward.request_id", self.trace_id.to_string());
         if let Some(caller) = &self.caller {
             span.set("enduser.id", caller.name.clone());
         }

@@ -10,9 +10,11 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload::Handle;
 
+use self::fields::PlainFields;
 pub use self::filter::LogFilterControl;
 use self::lines::Lines;
 
+mod fields;
 mod filter;
 mod lines;
 
@@ -89,8 +91,13 @@ where
 {
     let builder = tracing_subscriber::fmt().with_env_filter(filter::parse(filter)?).with_writer(writer);
     Ok(match format {
+        LogFormat::Text if color => {
+            let builder = builder.with_ansi(true).with_filter_reloading();
+            let control = control(filter, builder.reload_handle());
+            (Box::new(builder.finish().with(told())), control)
+        }
         LogFormat::Text => {
-            let builder = builder.with_ansi(color).with_filter_reloading();
+            let builder = builder.with_ansi(false).fmt_fields(PlainFields).with_filter_reloading();
             let control = control(filter, builder.reload_handle());
             (Box::new(builder.finish().with(told())), control)
         }
@@ -129,7 +136,7 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Buffer(Arc<Mutex<Vec<u8>>>);
+    pub struct Buffer(Arc<Mutex<Vec<u8>>>);
 
     impl Write for Buffer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -140,13 +147,18 @@ mod tests {
         }
     }
 
+    impl Buffer {
+        pub fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
     fn logged(format: LogFormat, filter: &str, color: bool, events: impl FnOnce()) -> String {
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let (subscriber, _) = subscriber(format, filter, color, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, events);
-        let bytes = buffer.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        buffer.text()
     }
 
     #[test]

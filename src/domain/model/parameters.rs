@@ -36,6 +36,9 @@ impl ModelParameters {
 
 /// Adds what is wrong with `parameters` at `field`.
 pub fn check_parameters(field: &str, parameters: &ModelParameters, violations: &mut Violations) {
+    if *parameters == ModelParameters::default() {
+        return;
+    }
     let path = |name: &str| format!("{field}.{name}");
     let ranges = [
         ("temperature", parameters.temperature, 0, 2),
