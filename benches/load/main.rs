@@ -22,7 +22,7 @@ mod server;
 #[path = "../../tests/support/keeper.rs"]
 mod keeper;
 
-#[expect(clippy::expect_used, clippy::panic, reason = "the tests' harness ends what it cannot start")]
+#[expect(clippy::expect_used, reason = "the tests' harness ends what it cannot start")]
 #[allow(dead_code, reason = "the tests use all of it")]
 #[path = "../../tests/support/postgres.rs"]
 mod postgres;

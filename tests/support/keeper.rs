@@ -15,7 +15,7 @@ pub struct Keeper(Mutex<Shell>);
 struct Shell {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    _shell: Child,
+    _process: Child,
 }
 
 impl Keeper {
@@ -30,7 +30,7 @@ impl Keeper {
             .expect("a shell that keeps programs");
         let input = shell.stdin.take().expect("a pipe");
         let output = BufReader::new(shell.stdout.take().expect("a pipe"));
-        Self(Mutex::new(Shell { input, output, _shell: shell }))
+        Self(Mutex::new(Shell { input, output, _process: shell }))
     }
 
     /// Tells it to do something, and waits until that is done.

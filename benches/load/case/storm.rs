@@ -177,6 +177,7 @@ struct Reader {
 }
 
 impl Reader {
+    #[expect(clippy::disallowed_methods, reason = "who measures shares no runtime with what is measured beside")]
     fn start(server: &Server) -> anyhow::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (address, token, is_stopped) = (server.address, server.token.clone(), Arc::clone(&stop));
