@@ -95,13 +95,13 @@ impl Stand {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d9_servers_follow_the_primary_wherever_it_goes() {
-    follow(block_in_place(Pair::start)).await;
+    Box::pin(follow(block_in_place(Pair::start))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Patroni and etcd, and minutes: just chaos"]
 async fn d9_servers_follow_the_primary_wherever_patroni_puts_it() {
-    follow(block_in_place(Patroni::start)).await;
+    Box::pin(follow(block_in_place(Patroni::start))).await;
 }
 
 async fn follow(database: impl Primary + 'static) {
