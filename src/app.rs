@@ -8,13 +8,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
 use crate::config::Settings;
 use crate::domain::Revision;
-use crate::service::in_flight::InFlight;
 use crate::task::Tasks;
 use crate::telemetry::traces::{Exporter, Tracer};
 use crate::telemetry::{LogFilterControl, Metrics};
@@ -29,6 +26,7 @@ mod offline;
 mod ops;
 mod parts;
 mod readiness;
+mod serving;
 mod sidecar;
 mod signal;
 mod socket;
@@ -40,9 +38,7 @@ pub use parts::{Parts, open_store};
 pub use sidecar::sidecar;
 pub use verify::verify_log;
 
-/// How long no call must have run and nothing must have moved before connections are cut that do not close by
-/// themselves.
-const QUIET: Duration = Duration::from_secs(3);
+use serving::{Ports, Serving};
 
 /// How long the last traces may take to be told.
 const LAST_TRACES: Duration = Duration::from_secs(3);
@@ -53,17 +49,9 @@ pub struct App {
     pub address: SocketAddr,
     pub ops_address: Option<SocketAddr>,
     parts: Parts,
-    api: Api,
+    serving: Serving,
     tasks: Tasks,
-    /// Ends the listeners: no new calls, running ones are finished.
-    closing: CancellationToken,
-    in_flight: InFlight,
-    /// Ends the connections that are left when no call runs any more.
-    cut: CancellationToken,
-    /// Ends when the last call is finished and the last connection closed.
-    done: oneshot::Receiver<()>,
     settings: Settings,
-    readiness: readiness::Readiness,
     /// What tells traces; it stops after everything that makes them.
     telling: Tasks,
 }
@@ -100,10 +88,7 @@ impl App {
         metrics: Metrics,
         log: Option<LogFilterControl>,
     ) -> anyhow::Result<Self> {
-        // Ports first: a taken one should cost nothing else.
-        let tcp = grpc::bind(settings.server.listen)?;
-        let ops_listener = settings.server.ops_listen.map(grpc::bind).transpose()?;
-        let unix = settings.server.unix_socket.as_deref().map(socket::Socket::bind).transpose()?;
+        let ports = Ports::open(&settings, true)?;
         let mut parts = Parts::build(&settings, tasks, &metrics).await?;
         let (tracer, telling) = tracing_to(&settings, &metrics)?;
         parts.tracer = tracer;
@@ -112,30 +97,10 @@ impl App {
             parts.log = log;
         }
         bootstrap::admin_token(&parts, &settings).await?;
-        let closing = CancellationToken::new();
-        let readiness = readiness::Readiness::build(&parts, &settings, tasks);
-        let listeners = grpc::Listeners { tcp, unix };
-        let grpc::Listening { address, api, in_flight, cut, done } =
-            grpc::serve(listeners, &parts, &readiness, &settings, tasks, &closing)?;
-        gauges::follow(&parts, &in_flight, settings.usage.expiry_warning, tasks);
-        let ops_address =
-            ops_listener.map(|listener| ops::serve(listener, &parts, &readiness, tasks, &closing)).transpose()?;
-        readiness.serving().await;
-        let tasks = tasks.clone();
-        let app = Self {
-            address,
-            ops_address,
-            parts,
-            api,
-            tasks,
-            closing,
-            in_flight,
-            cut,
-            done,
-            settings,
-            readiness,
-            telling,
-        };
+        let serving = Serving::start(ports, parts.served(), &settings, tasks).await?;
+        gauges::follow(&parts, &serving.in_flight, settings.usage.expiry_warning, tasks);
+        let (address, ops_address) = (serving.address.context("the API has no address")?, serving.ops_address);
+        let app = Self { address, ops_address, parts, serving, tasks: tasks.clone(), settings, telling };
         app.announce();
         Ok(app)
     }
@@ -148,7 +113,7 @@ impl App {
     /// The API behind its gate, to be called without a connection.
     #[must_use]
     pub fn api(&self) -> Api {
-        self.api.clone()
+        self.serving.api.clone()
     }
 
     fn revision(&self) -> Revision {
@@ -168,26 +133,9 @@ impl App {
     }
 
     /// Stops: health turns first, calls are finished, workers stop; what is left at the hard limit is cut off.
-    pub async fn stop(mut self) {
-        let limit = self.settings.shutdown.hard_limit;
-        let revision = self.revision();
-        let begun = Instant::now();
-        self.readiness.not_serving().await;
-        sleep(self.settings.shutdown.lame_duck).await;
-        self.closing.cancel();
-        self.parts.roster.watches().close();
-        // Workers stop once nobody can ask them for anything any more, or when two thirds of the time are gone.
-        let for_calls = limit.saturating_sub(begun.elapsed()).mul_f64(0.66);
-        let finished = async {
-            tokio::select! {
-                _ = &mut self.done => {}
-                () = quiet(&self.in_flight) => {}
-            }
-        };
-        drop(timeout(for_calls, finished).await);
-        // What is left is connections of clients that do not answer: no call runs, or for too long.
-        self.cut.cancel();
-        self.tasks.shutdown(limit.saturating_sub(begun.elapsed())).await;
+    pub async fn stop(self) {
+        let (revision, limit, begun) = (self.revision(), self.settings.shutdown.hard_limit, Instant::now());
+        self.serving.stop().await;
         self.telling.shutdown(limit.saturating_sub(begun.elapsed()).min(LAST_TRACES)).await;
         tracing::info!(revision = revision.0, "modelward has stopped");
     }
@@ -203,19 +151,6 @@ fn tracing_to(settings: &Settings, metrics: &Metrics) -> anyhow::Result<(Option<
     Ok((Some(tracer), telling))
 }
 
-/// Ends when no call has run for a while and no client has sent or taken anything: long enough for the last answers to
-/// reach their clients. Calls that only wait for a client hold nothing up.
-async fn quiet(in_flight: &InFlight) {
-    let (mut since, mut moved) = (Instant::now(), in_flight.moved());
-    while since.elapsed() < QUIET {
-        sleep(Duration::from_millis(50)).await;
-        let now = in_flight.moved();
-        if in_flight.running() > 0 || now != moved {
-            (since, moved) = (Instant::now(), now);
-        }
-    }
-}
-
 /// Runs a server until it is told to stop (SIGTERM, SIGINT).
 ///
 /// # Errors
@@ -224,7 +159,8 @@ pub async fn serve(mut settings: Settings, metrics: Metrics, log: LogFilterContr
     descriptors::provide(&mut settings.limits.max_connections);
     let mut signals = signal::Signals::listen().context("cannot listen for signals")?;
     let app = tokio::select! {
-        app = App::start_logging(settings, metrics, Some(log)) => app?,
+        // On the heap: what it holds across its waits is large.
+        app = Box::pin(App::start_logging(settings, metrics, Some(log))) => app?,
         () = signals.stop() => return Ok(()),
     };
     let crippled = app.tasks.crippled();

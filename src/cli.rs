@@ -167,7 +167,8 @@ mod tests {
         let lines = [
             "modelward serve --data-dir d --database-url postgres://h/d --listen 127.0.0.1:1 --ops-listen 127.0.0.1:2",
             "modelward serve --master-key-file k --bootstrap-token-file t --config c --log-format json",
-            "modelward sidecar --upstream https://modelward:50051 --token-file t --ca-file c --serve-secrets",
+            "modelward sidecar --upstream https://modelward:50051 --identity-file t --ca-file c --serve-secrets",
+            "modelward sidecar --socket-mode 0660 --socket-group g --writes forward",
             "modelward sidecar --listen 127.0.0.1:1 --unix-socket s --local-token-file t --cache-key-file k",
             "modelward migrate --status",
             "modelward migrate --to 20260101000000",

@@ -15,8 +15,7 @@ use crate::domain::{
 };
 use crate::routing::Router;
 use crate::secrets::Secrets;
-use crate::snapshot::query::Present;
-use crate::snapshot::{Board, SnapshotHandle, StatusBoard};
+use crate::snapshot::{SnapshotHandle, StatusBoard};
 use crate::store::{Claim, Store};
 use crate::telemetry::Metrics;
 
@@ -25,15 +24,24 @@ pub mod binding;
 pub mod credential;
 pub mod endpoint;
 pub mod expiry;
+pub mod held;
 pub mod keyring;
 pub mod model;
 pub mod outcome;
 pub mod provider;
+pub mod reads;
+pub mod reports;
 pub mod secret_use;
 pub mod target;
 pub mod token;
 pub mod upkeep;
+pub mod vault;
 pub mod vendor;
+
+pub use held::Held;
+pub use reads::{ReadParts, Reads};
+use reports::RecentReports;
+pub use vault::Vault;
 
 /// What every mutation carries besides its own fields; its shape was checked.
 pub struct Mutation {
@@ -64,7 +72,6 @@ pub struct Parts {
     pub secrets: Secrets,
     pub client: Arc<Client>,
     pub catalogue: Arc<CurrentCatalogue>,
-    pub router: Arc<Router>,
     pub usage: UsageCounts,
     pub secret_uses: SecretUses,
     pub metrics: Metrics,
@@ -85,12 +92,29 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Control {
     parts: Arc<Parts>,
+    reads: Reads,
+    reports: Arc<RecentReports>,
 }
 
 impl Control {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts) }
+        let reads = Reads::new(ReadParts {
+            snapshot: parts.snapshot.clone(),
+            board: parts.statuses.board().clone(),
+            router: Arc::new(Router::default()),
+            vault: Vault::Stored { secrets: parts.secrets.clone(), uses: parts.secret_uses.clone() },
+            metrics: parts.metrics.clone(),
+            clock: Arc::clone(&parts.clock),
+            ids: Arc::clone(&parts.ids),
+        });
+        Self { parts: Arc::new(parts), reads, reports: Arc::default() }
+    }
+
+    /// The reads of this process.
+    #[must_use]
+    pub const fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     #[must_use]
@@ -106,12 +130,6 @@ impl Control {
     #[must_use]
     pub fn board(&self) -> &StatusBoard {
         self.parts.statuses.board()
-    }
-
-    /// What lists may depend on besides the configuration.
-    #[must_use]
-    pub fn present<'a>(&self, board: &'a Board) -> Present<'a> {
-        Present { now: self.now(), board }
     }
 
     #[must_use]

@@ -15,7 +15,7 @@ pub use armed::{arm, reach, reach_blocking};
 pub const VARIABLE: &str = "MODELWARD_FAIL_POINTS";
 
 /// All points.
-pub const POINTS: [&str; 8] = [
+pub const POINTS: [&str; 9] = [
     // A call may begin.
     "call.admitted",
     // A batch of the writer: before and after it takes the lock, before and after COMMIT, before it answers.
@@ -28,6 +28,8 @@ pub const POINTS: [&str; 8] = [
     "rewrap.row",
     // One migration ran.
     "migration.step",
+    // A sidecar has written its copy beside the former one, which still stands.
+    "sidecar.copied",
 ];
 
 /// Does nothing.

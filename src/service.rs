@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
+use crate::adapter::CurrentCatalogue;
 use crate::changes::Roster;
-use crate::control::Control;
-use crate::domain::Timestamp;
+use crate::control::{Control, Reads};
+use crate::domain::{Error, Result, Timestamp};
 use crate::health::HealthChecks;
+use crate::proto::v1;
 use crate::store::Engine;
 use crate::telemetry::LogFilterControl;
 
@@ -26,7 +26,7 @@ mod log;
 pub mod metadata;
 mod model;
 mod mutation;
-mod outcome;
+pub mod outcome;
 pub mod peer;
 mod provider;
 pub mod refused;
@@ -49,33 +49,67 @@ pub const SERVICE_NAMES: [&str; 9] = [
 ];
 
 /// What does not change while the process runs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Facts {
     pub replica_id: String,
-    pub cluster_id: Uuid,
-    pub engine: Engine,
+    /// None: it follows another server.
+    pub engine: Option<Engine>,
+    pub catalogue: Option<Arc<CurrentCatalogue>>,
     pub start_time: Timestamp,
 }
 
 /// All services of the API: one type, a file per service.
 #[derive(Clone)]
 pub struct Services {
-    control: Control,
-    health: HealthChecks,
+    reads: Reads,
     roster: Roster,
     facts: Arc<Facts>,
     log: LogFilterControl,
+    /// None in a process that only reads.
+    changes: Option<Changes>,
+    /// Takes reports of outcomes, where they are not counted here.
+    report: Option<Report>,
+}
+
+/// Takes a report of outcomes that is for another process.
+pub type Report = Arc<dyn Fn(v1::ReportOutcomeRequest) -> Result<()> + Send + Sync>;
+
+/// What changes are made with.
+#[derive(Clone)]
+struct Changes {
+    control: Control,
+    health: HealthChecks,
 }
 
 impl Services {
     /// Its log is that of another process until [`Services::with_log`] says whose it is.
     #[must_use]
     pub fn new(control: Control, health: HealthChecks, roster: Roster, facts: Arc<Facts>) -> Self {
-        Self { control, health, roster, facts, log: LogFilterControl::detached("info") }
+        let (reads, log) = (control.reads().clone(), LogFilterControl::detached("info"));
+        Self { reads, roster, facts, log, changes: Some(Changes { control, health }), report: None }
     }
 
     #[must_use]
     pub fn with_log(self, log: LogFilterControl) -> Self {
         Self { log, ..self }
+    }
+
+    /// Those that change nothing. What stands before them answers all other calls, or passes them on.
+    #[must_use]
+    pub fn reading(reads: Reads, roster: Roster, facts: Arc<Facts>, report: Report) -> Self {
+        let log = LogFilterControl::detached("info");
+        Self { reads, roster, facts, log, changes: None, report: Some(report) }
+    }
+
+    /// # Errors
+    /// In a process that only reads, where such a call does not get this far.
+    fn control(&self) -> Result<&Control> {
+        self.changes.as_ref().map(|changes| &changes.control).ok_or_else(Error::internal)
+    }
+
+    /// # Errors
+    /// As [`control`](Self::control).
+    fn health(&self) -> Result<&HealthChecks> {
+        self.changes.as_ref().map(|changes| &changes.health).ok_or_else(Error::internal)
     }
 }

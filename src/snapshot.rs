@@ -32,6 +32,6 @@ pub use pending::UsesOf;
 pub use publish::{Pinned, Publisher, SnapshotHandle, publish};
 pub use sealed::Sealed;
 pub use state::{Counts, Snapshot};
-pub use status::{Board, StatusBoard};
+pub use status::{Board, Shown, StatusBoard};
 pub use usable::{Unusable, offered};
 pub use walk::Part;

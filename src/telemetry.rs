@@ -4,8 +4,10 @@
 
 mod log;
 mod metrics;
+mod sidecar_metrics;
 pub mod traces;
 
 pub use log::{Log, LogError, LogFilterControl, LogFormat, start_log};
 pub use metrics::{Metrics, RpcLabels, whole};
+pub use sidecar_metrics::SidecarMetrics;
 pub use traces::{Sampling, TracesConfig};

@@ -120,8 +120,8 @@ const OUTWARD: &[(&[&str], &[&str], &str)] = &[
     (&["UdpSocket", "UnixDatagram", "nix::sys::socket", "socket2"], &[], "nothing here sends datagrams"),
     (
         &["lookup_host", "ToSocketAddrs", "getaddrinfo"],
-        &["adapter/dial.rs"],
-        "only adapter/dial.rs resolves names, once",
+        &["adapter/dial.rs", "sidecar/upstream.rs"],
+        "only adapter/dial.rs resolves names, once; sidecar/upstream.rs those of its control plane",
     ),
     (
         &["hyper::client", "hyper_util::client"],

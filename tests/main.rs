@@ -39,6 +39,7 @@ mod promises;
 mod provider;
 mod replicas;
 mod routing;
+mod sidecar;
 mod store;
 mod support;
 mod sync;

@@ -55,7 +55,7 @@ impl Account {
 }
 
 async fn report(caller: &Caller, outcomes: Vec<v1::Outcome>) {
-    caller.routing().report_outcome(v1::ReportOutcomeRequest { outcomes }).await.unwrap();
+    caller.routing().report_outcome(v1::ReportOutcomeRequest { outcomes, ..Default::default() }).await.unwrap();
 }
 
 async fn usage(server: &Server, account: &Account) -> v1::CredentialUsage {
@@ -263,17 +263,21 @@ for_each_engine! {
             time: Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 }),
         };
         let outcomes = vec![account.outcome(true, 0, 0), bad];
-        let request = v1::ReportOutcomeRequest { outcomes };
+        let request = v1::ReportOutcomeRequest { outcomes, ..Default::default() };
         let mut fields = server.routing().report_outcome(request).await.refused(Code::InvalidArgument, "INVALID_FIELD").fields;
         fields.sort_unstable();
         let expected = ["credential_id", "endpoint_id", "http_status", "input_tokens", "latency", "model_id", "output_tokens", "success", "time"];
         assert_eq!(fields, expected.map(|field| format!("outcomes[1].{field}")));
         assert_eq!(usage(server, &account).await.total_requests, 0, "nothing of it was counted");
         for count in [0, 1001] {
-            let request = v1::ReportOutcomeRequest { outcomes: vec![account.outcome(true, 0, 0); count] };
+            let outcomes = vec![account.outcome(true, 0, 0); count];
+            let request = v1::ReportOutcomeRequest { outcomes, ..Default::default() };
             let refusal = server.routing().report_outcome(request).await.refused(Code::InvalidArgument, "INVALID_FIELD");
             assert_eq!(refusal.fields, ["outcomes"]);
         }
+        let request = v1::ReportOutcomeRequest { outcomes: vec![account.outcome(true, 0, 0)], report_id: "x".repeat(101) };
+        let refusal = server.routing().report_outcome(request).await.refused(Code::InvalidArgument, "INVALID_FIELD");
+        assert_eq!(refusal.fields, ["report_id"]);
         let unknown = "01234567-0000-7000-8000-000000000000".to_owned();
         let strange = v1::Outcome { endpoint_id: unknown.clone(), model_id: unknown, http_status: None, ..account.outcome(false, 0, 0) };
         let times = [in_seconds(-1_000_000), in_seconds(1_000_000)];
@@ -284,6 +288,17 @@ for_each_engine! {
         let last = used.last_use_time.unwrap().seconds;
         let now = in_seconds(0).unwrap().seconds;
         assert!((now - 60..=now).contains(&last), "a time ahead counts as now");
+    }
+
+    async fn a_report_that_is_repeated_under_its_id_counts_once(server: &Server) {
+        let account = account(server, URL, None).await;
+        let report = |report_id: &str| {
+            v1::ReportOutcomeRequest { outcomes: vec![account.outcome(true, 1, 1)], report_id: report_id.to_owned() }
+        };
+        for id in ["a", "a", "b", "a", "", ""] {
+            server.routing().report_outcome(report(id)).await.unwrap();
+        }
+        assert_eq!(usage(server, &account).await.total_requests, 4, "a, b, and twice without an id");
     }
 
     async fn a_quota_that_is_used_up_stops_its_credential_and_no_other(server: &Server) {

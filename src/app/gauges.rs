@@ -5,13 +5,15 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::parts::Parts;
-use crate::control::{Control, expiry};
+use crate::changes::{Contact, Watches};
+use crate::control::{Control, Held, expiry};
 use crate::domain::health::HealthStatus;
 use crate::service::in_flight::InFlight;
-use crate::snapshot::{Board, Snapshot};
+use crate::snapshot::{Board, Snapshot, SnapshotHandle};
 use crate::store::Store;
 use crate::task::Tasks;
 use crate::telemetry::{Metrics, whole};
@@ -54,6 +56,39 @@ pub fn follow(parts: &Parts, in_flight: &InFlight, ahead: Duration, tasks: &Task
             if round == 0 {
                 metrics.undecryptable_secrets.set(undecryptable(&snapshot.load(), &control));
             }
+        }
+    });
+}
+
+/// The same for a sidecar, which has no database.
+pub fn follow_sidecar(
+    watches: &Watches,
+    held: &Held,
+    contact: &watch::Receiver<Contact>,
+    snapshot: &SnapshotHandle,
+    metrics: &Metrics,
+    tasks: &Tasks,
+) {
+    let (watches, held, contact) = (watches.clone(), held.clone(), contact.clone());
+    let (snapshot, metrics, stop) = (snapshot.clone(), metrics.clone(), tasks.stopping());
+    tasks.spawn("gauges", async move {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            let seen = *contact.borrow();
+            metrics.sidecar.upstream_up.set(i64::from(seen.connected));
+            metrics.sidecar.secrets_held.set(whole(held.count()));
+            metrics.snapshot_age_seconds.set(seen.fresh.elapsed().as_secs_f64());
+            let (head, watchers) = (snapshot.head().revision, watches.watchers());
+            metrics.revision.set(head.0);
+            metrics.watchers.set(whole(watchers.count()));
+            metrics.watcher_lag_revisions.set(watchers.lag(head));
+            metrics.watchers_cut.inc_by(watchers.cut_count().saturating_sub(metrics.watchers_cut.get()));
+            show_sizes(&snapshot.load(), &metrics);
         }
     });
 }

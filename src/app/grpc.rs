@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use futures_util::future::OptionFuture;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::oneshot;
+use tokio::sync::watch::Receiver;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
@@ -17,19 +18,22 @@ use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tower::Layer as _;
 
 use super::connection::Connections;
-use super::parts::Parts;
 use super::readiness::Readiness;
 use super::socket::Socket;
 use crate::auth::Access;
+use crate::changes::{Contact, Watches};
 use crate::config::{Reflection, Settings};
 use crate::domain::Role;
 use crate::proto::{self, server as rpc, watch};
-use crate::service::gate::{self, Gate, Gated};
+use crate::service::gate::{self, Callers, Gate, Gated, Observer};
 use crate::service::in_flight::InFlight;
 use crate::service::peer::{Allowance, Peers};
 use crate::service::refused::Refusals;
 use crate::service::{self, Services};
+use crate::snapshot::SnapshotHandle;
 use crate::task::Tasks;
+use crate::telemetry::Metrics;
+use crate::telemetry::traces::Tracer;
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -39,14 +43,29 @@ pub type Api = Gated<Routes>;
 
 /// Where the API is to be served.
 pub struct Listeners {
-    pub tcp: std::net::TcpListener,
+    /// None: on the Unix socket alone.
+    pub tcp: Option<std::net::TcpListener>,
     pub unix: Option<Socket>,
+}
+
+/// What is to be served, and to whom.
+pub struct Served {
+    pub services: Services,
+    pub callers: Callers,
+    pub snapshot: SnapshotHandle,
+    pub contact: Receiver<Contact>,
+    pub watches: Watches,
+    pub metrics: Metrics,
+    /// What begins traces; `None`: nothing is traced.
+    pub tracer: Option<Tracer>,
+    /// What stands between the gate and the services, if anything does.
+    pub before: Option<Box<dyn FnOnce(Routes) -> Routes + Send>>,
 }
 
 /// Listeners that serve.
 pub struct Listening {
     /// The port is the real one when 0 was asked for.
-    pub address: SocketAddr,
+    pub address: Option<SocketAddr>,
     /// The API behind its gate, without a connection.
     pub api: Api,
     /// Calls that are not finished.
@@ -74,28 +93,39 @@ pub fn bind(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
 /// When the TLS files cannot be used.
 pub fn serve(
     listeners: Listeners,
-    parts: &Parts,
+    mut served: Served,
     readiness: &Readiness,
     settings: &Settings,
     tasks: &Tasks,
     closing: &CancellationToken,
 ) -> anyhow::Result<Listening> {
-    let listener = TcpListener::from_std(listeners.tcp)?;
-    let address = listener.local_addr()?;
+    let listener = listeners.tcp.map(TcpListener::from_std).transpose()?;
+    let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let (in_flight, cut) = (InFlight::default(), CancellationToken::new());
     let peers = peers(settings);
-    let connections = Connections::new(settings.limits.max_connections, parts.metrics.connections.clone(), cut.clone());
-    let gate = Gate::new(gate(parts, settings, peers.clone(), in_flight.clone()));
-    let routes = routes(parts, readiness, settings)?;
+    let connections =
+        Connections::new(settings.limits.max_connections, served.metrics.connections.clone(), cut.clone());
+    let before = served.before.take();
+    let routes = routes(served.services.clone(), readiness, settings)?;
+    let routes = before.map_or_else(|| routes.clone(), |before| before(routes.clone())).prepare();
+    let gate = Gate::new(gate(served, settings, peers.clone(), in_flight.clone()));
     let api = gate.layer(routes.clone());
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(Duration::from_mins(1)));
-    let tcp = with_tls(transport(settings), settings)?
-        .layer(gate.clone())
-        .add_routes(routes.clone())
-        .serve_with_incoming_shutdown(
-            connections.clone().admit(incoming, peers.clone(), address_of),
-            closing.clone().cancelled_owned(),
-        );
+    let tcp = match listener {
+        Some(listener) => {
+            let keepalive = Some(Duration::from_mins(1));
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(keepalive);
+            Some(
+                with_tls(transport(settings), settings)?
+                    .layer(gate.clone())
+                    .add_routes(routes.clone())
+                    .serve_with_incoming_shutdown(
+                        connections.clone().admit(incoming, peers.clone(), address_of),
+                        closing.clone().cancelled_owned(),
+                    ),
+            )
+        }
+        None => None,
+    };
     let unix = match listeners.unix {
         Some(socket) => {
             let (listener, file) = socket.into_parts();
@@ -113,8 +143,8 @@ pub fn serve(
     };
     let (ended, done) = oneshot::channel();
     tasks.spawn("grpc", async move {
-        let (tcp, unix) = tokio::join!(tcp, OptionFuture::from(unix));
-        for error in tcp.err().into_iter().chain(unix.and_then(Result::err)) {
+        let (tcp, unix) = tokio::join!(OptionFuture::from(tcp), OptionFuture::from(unix));
+        for error in [tcp, unix].into_iter().flatten().filter_map(Result::err) {
             tracing::error!(error = %error, "a gRPC listener failed");
         }
         // Nobody waits any more once the hard limit has passed.
@@ -156,11 +186,12 @@ fn with_tls(server: Server, settings: &Settings) -> anyhow::Result<Server> {
         .with_context(|| format!("cannot use the TLS files {} and {}", certificate.display(), key.display()))
 }
 
-fn gate(parts: &Parts, settings: &Settings, peers: Peers, in_flight: InFlight) -> gate::Config {
-    let metrics = parts.metrics.clone();
+fn gate(served: Served, settings: &Settings, peers: Peers, in_flight: InFlight) -> gate::Config {
+    let Served { callers, snapshot, contact, metrics, tracer, .. } = served;
     gate::Config {
-        authenticator: parts.authenticator.clone(),
-        snapshot: parts.snapshot.clone(),
+        callers,
+        snapshot,
+        contact,
         reflection: match settings.server.reflection {
             Reflection::Off => None,
             Reflection::Open => Some(Access::Open),
@@ -172,18 +203,22 @@ fn gate(parts: &Parts, settings: &Settings, peers: Peers, in_flight: InFlight) -
         peers,
         in_flight,
         refusals: Refusals::default(),
-        tracer: parts.tracer.clone(),
-        observer: Arc::new(move |ended| {
-            metrics.rpc(ended.rpc, service::metadata::code_name(ended.code), ended.duration);
-            if let Some(reason) = ended.refused {
-                metrics.refused(reason);
-            }
-        }),
+        tracer,
+        observer: observer(metrics),
     }
 }
 
+fn observer(metrics: Metrics) -> Observer {
+    Arc::new(move |ended| {
+        metrics.rpc(ended.rpc, service::metadata::code_name(ended.code), ended.duration);
+        if let Some(reason) = ended.refused {
+            metrics.refused(reason);
+        }
+    })
+}
+
 /// All services. Compression is used for answers to clients that offer it.
-fn routes(parts: &Parts, readiness: &Readiness, settings: &Settings) -> anyhow::Result<Routes> {
+fn routes(services: Services, readiness: &Readiness, settings: &Settings) -> anyhow::Result<Routes> {
     let limit = settings.limits.max_message.0;
     macro_rules! add {
         ($routes:ident, $($server:expr),+ $(,)?) => {
@@ -197,9 +232,6 @@ fn routes(parts: &Parts, readiness: &Readiness, settings: &Settings) -> anyhow::
             );)+
         };
     }
-    let services =
-        Services::new(parts.control.clone(), parts.health.clone(), parts.roster.clone(), Arc::clone(&parts.facts));
-    let services = services.with_log(parts.log.clone());
     let mut routes = Routes::builder();
     add!(
         routes,
@@ -217,7 +249,7 @@ fn routes(parts: &Parts, readiness: &Readiness, settings: &Settings) -> anyhow::
     if settings.server.reflection != Reflection::Off {
         routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
     }
-    Ok(routes.routes().prepare())
+    Ok(routes.routes())
 }
 
 /// Reflection over the API, health, and the details of errors, so that grpcurl can show these.

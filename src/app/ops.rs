@@ -21,7 +21,6 @@ use tonic_health::server::HealthService;
 use tower::Service as _;
 
 use super::connection::Connections;
-use super::parts::Parts;
 use super::readiness::Readiness;
 use crate::domain::{Clock as _, SystemClock};
 use crate::task::Tasks;
@@ -36,15 +35,14 @@ const CONNECTIONS: usize = 256;
 /// When the listener cannot be used.
 pub fn serve(
     listener: std::net::TcpListener,
-    parts: &Parts,
+    metrics: Metrics,
     readiness: &Readiness,
     tasks: &Tasks,
     closing: &CancellationToken,
 ) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
-    let page =
-        Pages { metrics: parts.metrics.clone(), readiness: readiness.clone(), health: readiness.health_service() };
+    let page = Pages { metrics, readiness: readiness.clone(), health: readiness.health_service() };
     // Only those of the API are told in the metrics.
     let connections = Connections::new(CONNECTIONS, Gauge::default(), closing.clone());
     let (spawner, closing) = (tasks.clone(), closing.clone());

@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
+use super::grpc::Served;
 use super::keys;
 use crate::adapter::{CatalogueError, Client, ClientConfig, CurrentCatalogue};
 use crate::auth::{Authenticator, TokenUses};
@@ -15,16 +16,17 @@ use crate::changes::cluster;
 use crate::changes::compare::Comparison;
 use crate::changes::writer::WriterTask;
 use crate::changes::{
-    self, Contact, Fanout, Roster, SecretUses, Statuses, Tail, UsageCounts, WatchConfig, WatchParts, Watches,
+    self, Contact, Fanout, Keys, Past, Roster, SecretUses, Statuses, Tail, UsageCounts, WatchConfig, WatchParts,
+    Watches,
 };
 use crate::config::{DatabaseUrl, Settings, Watch};
 use crate::control::upkeep::REPLICA_LIFETIME;
 use crate::control::{self, Control};
 use crate::domain::{Clock, EndpointId, IdSource, RandomIds, SystemClock, View as _};
 use crate::health::{HealthChecks, HealthConfig, HealthParts, by_adapters};
-use crate::routing::Router;
 use crate::secrets::Secrets;
-use crate::service::Facts;
+use crate::service::gate::Callers;
+use crate::service::{Facts, Services};
 use crate::snapshot::{SnapshotHandle, StatusBoard, publish};
 use crate::store::{Store, StoreConfig, StoreError};
 use crate::sync::{ScheduledSync, SyncConfig};
@@ -66,7 +68,8 @@ impl Parts {
         let (store, ring) = keys::open(settings).await?;
         store.migrate(None).await?;
         let secrets = cluster::open(&store, ring, clock.as_ref(), ids.as_ref()).await.map_err(keys::with_remedy)?;
-        let facts = Arc::new(facts(&store, &secrets, ids.as_ref(), clock.as_ref()));
+        let catalogue = Arc::new(open_catalogue(settings.catalogue.file.as_deref())?);
+        let facts = Arc::new(facts(&store, &catalogue, ids.as_ref(), clock.as_ref()));
         let Followed { snapshot, statuses, tail, roster } =
             follow(&store, &secrets, &facts.replica_id, settings, tasks).await?;
         let contact = tail.contact();
@@ -85,8 +88,7 @@ impl Parts {
             store: store.clone(),
             secrets: secrets.clone(),
             client: Arc::new(open_client(settings, &clock)?),
-            catalogue: Arc::new(open_catalogue(settings.catalogue.file.as_deref())?),
-            router: Arc::new(Router::default()),
+            catalogue,
             usage,
             secret_uses,
             secret_use_retention: settings.usage.secret_use_retention,
@@ -119,6 +121,22 @@ impl Parts {
             tracer: None,
             log: LogFilterControl::detached(&settings.log.level.0),
         })
+    }
+
+    /// What is served.
+    #[must_use]
+    pub fn served(&self) -> Served {
+        let (control, health, roster) = (self.control.clone(), self.health.clone(), self.roster.clone());
+        Served {
+            services: Services::new(control, health, roster, Arc::clone(&self.facts)).with_log(self.log.clone()),
+            callers: Callers::Known(self.authenticator.clone()),
+            snapshot: self.snapshot.clone(),
+            contact: self.contact.clone(),
+            watches: self.roster.watches().clone(),
+            metrics: self.metrics.clone(),
+            tracer: self.tracer.clone(),
+            before: None,
+        }
     }
 
     /// Reads the file of the catalogue again; one that is older or of no use leaves what is in force.
@@ -154,11 +172,11 @@ impl Parts {
     }
 }
 
-fn facts(store: &Store, secrets: &Secrets, ids: &dyn IdSource, clock: &dyn Clock) -> Facts {
+fn facts(store: &Store, catalogue: &Arc<CurrentCatalogue>, ids: &dyn IdSource, clock: &dyn Clock) -> Facts {
     Facts {
         replica_id: ids.next().to_string(),
-        cluster_id: secrets.cluster_id(),
-        engine: store.engine(),
+        engine: Some(store.engine()),
+        catalogue: Some(Arc::clone(catalogue)),
         start_time: clock.now(),
     }
 }
@@ -262,11 +280,10 @@ async fn follow(
     let (tail, follower) = Tail::build(store.clone(), secrets.clone(), publisher, snapshot.clone(), feed);
     let statuses = Statuses::new(store.clone(), board.clone(), tail.clone());
     let parts = WatchParts {
-        store: store.clone(),
-        secrets: secrets.clone(),
         snapshot: snapshot.clone(),
         board,
-        tail: tail.clone(),
+        keys: Keys::Ring(secrets.clone()),
+        past: Past::Database { store: store.clone(), secrets: secrets.clone(), tail: tail.clone() },
         clock: Arc::new(SystemClock),
     };
     let Watch { max_streams, history, patience } = settings.watch;

@@ -15,7 +15,6 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-use super::parts::Parts;
 use crate::changes::Contact;
 use crate::config::Settings;
 use crate::service::SERVICE_NAMES;
@@ -39,10 +38,10 @@ pub struct Readiness {
 impl Readiness {
     /// Builds it, NOT_SERVING at first, and follows the database from then on.
     #[must_use]
-    pub fn build(parts: &Parts, settings: &Settings, tasks: &Tasks) -> Self {
+    pub fn build(contact: watch::Receiver<Contact>, settings: &Settings, tasks: &Tasks) -> Self {
         let readiness = Self {
             reporter: HealthReporter::new(),
-            contact: parts.contact.clone(),
+            contact,
             stopping: Arc::new(AtomicBool::new(false)),
             max_staleness: settings.reads.max_staleness,
         };
@@ -58,9 +57,9 @@ impl Readiness {
     /// Whether calls are welcome.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let fresh = self.contact.borrow().fresh;
-        let stale = self.max_staleness.is_some_and(|most| fresh.elapsed() > most);
-        !stale && !self.stopping.load(Ordering::Relaxed)
+        let contact = *self.contact.borrow();
+        let stale = self.max_staleness.is_some_and(|most| contact.fresh.elapsed() > most);
+        contact.loaded && !stale && !self.stopping.load(Ordering::Relaxed)
     }
 
     /// Whether the database answers.

@@ -93,6 +93,14 @@ pub struct Rpc {
     pub access: Access,
 }
 
+impl Rpc {
+    /// Whether a process that only has the configuration in memory answers it too.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        VIEWER.contains(&self.name) || CONSUMER.contains(&self.name)
+    }
+}
+
 /// The RPC with this HTTP/2 path; `None` for one that does not exist. `reflection` is what reflection needs, `None`
 /// when it is switched off.
 #[must_use]

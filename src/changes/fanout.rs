@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::published::Published;
 use super::watches::Watches;
 use crate::domain::credential::Credential;
-use crate::domain::{ChainHash, Change, CredentialId, Head, Operation, Resource, ResourceKind, Timestamp};
+use crate::domain::{ChainHash, Change, CredentialId, Head, Operation, Resource, ResourceKind, Revision, Timestamp};
 use crate::snapshot::StatusKey;
 
 /// How often watchers are told of statuses, at most.
@@ -24,9 +24,10 @@ const SECOND: u32 = 4;
 const AT_ONCE: usize = 64;
 
 /// What happened to the snapshot.
-pub(super) enum Told {
-    /// Changes were applied; each with the hash of the log up to it.
-    Applied { changes: Vec<Change>, hashes: Vec<ChainHash> },
+pub enum Told {
+    /// Changes were applied, which lead from `base` to `head`; each with the hash of the log up to it. Of revisions
+    /// between them nothing is shown.
+    Applied { base: Revision, head: Head, changes: Vec<Change>, hashes: Vec<ChainHash> },
     /// Everything was loaded anew.
     Reloaded {
         head: Head,
@@ -50,7 +51,7 @@ pub fn feed() -> (Feed, Fed) {
 
 impl Feed {
     /// Without watchers, in tests of other things, nobody listens.
-    pub(super) fn tell(&self, told: Told) {
+    pub fn tell(&self, told: Told) {
         drop(self.0.send(told));
     }
 }
@@ -103,8 +104,8 @@ impl Fanout {
 
     fn take(&self, told: Told) {
         match told {
-            Told::Applied { changes, hashes } => {
-                self.publish(&changes, &hashes);
+            Told::Applied { base, head, changes, hashes } => {
+                self.publish(base, head, &changes, &hashes);
                 self.touch(&changes);
                 self.watches.wake(changes.iter().any(|change| change.resource_kind == ResourceKind::Token));
             }
@@ -115,13 +116,17 @@ impl Fanout {
         }
     }
 
-    fn publish(&self, changes: &[Change], hashes: &[ChainHash]) {
-        let (mut hashes, now) = (hashes.iter(), self.watches.snapshot().load());
+    fn publish(&self, base: Revision, head: Head, changes: &[Change], hashes: &[ChainHash]) {
+        let (mut hashes, now, mut last) = (hashes.iter(), self.watches.snapshot().load(), base);
         for revision in changes.chunk_by(|a, b| a.revision == b.revision) {
             let hash = hashes.by_ref().take(revision.len()).last();
             let (Some(first), Some(hash)) = (revision.first(), hash) else { return };
-            let head = Head { revision: first.revision, hash: *hash };
-            self.watches.history().push(Published::encode(head, revision, &now));
+            let at = Head { revision: first.revision, hash: *hash };
+            self.watches.history().push(Published::encode(at, revision, &now).since(last.next()));
+            last = at.revision;
+        }
+        if last < head.revision {
+            self.watches.history().push(Published::encode(head, &[], &now).since(last.next()));
         }
     }
 

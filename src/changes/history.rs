@@ -1,6 +1,6 @@
 //! The recent past of the log, encoded: what watchers read who keep up, and those who come back soon.
 //!
-//! Invariants: revisions have no gaps; what it takes is bounded in bytes, the oldest go first. Who wants older ones reads
+//! Invariants: each entry stands for the revisions behind the one before it, so there are no gaps; what it takes is bounded in bytes, the oldest go first. Who wants older ones reads
 //! the log of the database.
 
 use std::collections::VecDeque;
@@ -53,9 +53,9 @@ impl History {
     /// Adds the next revision.
     pub fn push(&self, published: Published) {
         let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
-        if published.revision != recent.end().next() {
+        if published.first != recent.end().next() {
             // What lies between was not seen: it is read from the log.
-            *recent = Recent { base: (Revision(published.revision.0 - 1), None), ..Recent::after(Head::default()) };
+            *recent = Recent { base: (Revision(published.first.0 - 1), None), ..Recent::after(Head::default()) };
         }
         recent.bytes += published.size();
         recent.revisions.push_back(Arc::new(published));
@@ -78,9 +78,10 @@ impl History {
         if revision >= recent.end() {
             return Look::Nothing;
         }
-        let Ok(skip) = usize::try_from(revision.0 - recent.base.0.0) else {
+        if revision < recent.base.0 {
             return Look::Older { since: recent.since };
-        };
+        }
+        let skip = recent.revisions.partition_point(|published| published.revision <= revision);
         let mut room = READ_BYTES;
         let fits = |published: &&Arc<Published>| {
             let fits = room > 0;
@@ -98,8 +99,14 @@ impl History {
         if revision == base {
             return hash;
         }
-        let place = usize::try_from(revision.0 - base.0 - 1).ok()?;
+        let place = recent.revisions.binary_search_by_key(&revision, |published| published.revision).ok()?;
         recent.revisions.get(place).map(|published| published.hash)
+    }
+
+    /// The revision behind which all is here.
+    #[must_use]
+    pub fn begin(&self) -> Revision {
+        self.recent.read().unwrap_or_else(PoisonError::into_inner).base.0
     }
 }
 
@@ -182,6 +189,22 @@ mod tests {
         assert_eq!(history.hash_at(Revision(6)), None);
         history.restart(head(3));
         assert_eq!((seen(&history, 2), seen(&history, 3)), (None, Some(vec![])));
+    }
+
+    #[test]
+    fn an_entry_may_stand_for_several_revisions() {
+        let history = History::new(head(10), 1 << 20);
+        history.push(published(13).since(Revision(11)));
+        history.push(published(14));
+        history.push(published(17).since(Revision(15)));
+        assert_eq!(seen(&history, 10), Some(vec![13, 14, 17]));
+        assert_eq!(
+            [11, 12, 13].map(|after| seen(&history, after)),
+            [Some(vec![13, 14, 17]), Some(vec![13, 14, 17]), Some(vec![14, 17])]
+        );
+        assert_eq!(seen(&history, 17), Some(vec![]));
+        assert_eq!([12, 13, 16].map(|revision| history.hash_at(Revision(revision)).is_some()), [false, true, false]);
+        assert_eq!(history.begin(), Revision(10));
     }
 
     #[test]

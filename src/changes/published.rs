@@ -41,6 +41,8 @@ impl Filter {
 /// The changes of one revision that watchers may see; none of a revision that is for the audit log alone.
 #[derive(Debug)]
 pub struct Published {
+    /// It stands for the revisions from here: nothing was shown of those before `revision`.
+    pub first: Revision,
     pub revision: Revision,
     pub hash: ShortHash,
     pub at: Instant,
@@ -64,6 +66,7 @@ impl Published {
         let mut chunk = BytesMut::new();
         let mut pending: Vec<(&Change, Range<usize>)> = Vec::new();
         let mut published = Self {
+            first: head.revision,
             revision: head.revision,
             hash: head.hash.into(),
             at: Instant::now(),
@@ -82,6 +85,12 @@ impl Published {
         }
         published.seal(chunk, &mut pending, now);
         published
+    }
+
+    /// The same, standing for all revisions from `first`.
+    #[must_use]
+    pub fn since(self, first: Revision) -> Self {
+        Self { first, ..self }
     }
 
     fn seal(&mut self, chunk: BytesMut, pending: &mut Vec<(&Change, Range<usize>)>, now: &Snapshot) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::past::Past;
 use super::watches::Shared;
 use crate::domain::image::StatusRevision;
 use crate::domain::{Error, Result, Revision};
@@ -17,7 +18,7 @@ const HEAD_LIMIT: Duration = Duration::from_secs(2);
 /// How long this replica may take to get there.
 const CATCH_UP: Duration = Duration::from_secs(5);
 /// How long the database may take to find a revision.
-const FIND_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const FIND_LIMIT: Duration = Duration::from_secs(5);
 
 /// Where a client wants to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +56,7 @@ impl Shared {
             }
             Start::Token(token) => {
                 self.check(&token).await?;
-                Ok(Located { revision: token.revision, hash: token.hash, status: Some(token.status) })
+                Ok(Located { revision: token.revision, hash: token.hash, status: Some(self.parts.past.seen(&token)) })
             }
         }
     }
@@ -65,11 +66,14 @@ impl Shared {
     /// # Errors
     /// As [`locate`](Self::locate).
     pub async fn check(&self, token: &ResumeToken) -> Result<()> {
-        if token.cluster_id != self.parts.secrets.cluster_id() {
+        if token.cluster_id != self.parts.past.cluster_id() {
             return Err(Error::HistoryChanged);
         }
-        let hash = self.hash_at(token.revision).await?;
-        if hash == token.hash { Ok(()) } else { Err(Error::HistoryChanged) }
+        let found = self.hash_at(token.revision).await;
+        if matches!(found, Err(Error::ReplicaBehind { .. })) {
+            self.parts.past.judge(token).await?;
+        }
+        if found? == token.hash { Ok(()) } else { Err(Error::HistoryChanged) }
     }
 
     async fn hash_at(&self, revision: Revision) -> Result<ShortHash> {
@@ -83,32 +87,20 @@ impl Shared {
         if head.revision == revision {
             return Ok(head.hash.into());
         }
-        // On the heap: the futures of a database's connection are large.
-        let found = Box::pin(self.find(revision));
-        timeout(FIND_LIMIT, found).await.map_err(|_| Error::StoreUnavailable)?
-    }
-
-    async fn find(&self, revision: Revision) -> Result<ShortHash> {
-        if let Some(hash) = self.parts.store.find_commit(revision).await? {
-            return Ok(hash.into());
-        }
-        let oldest = self.parts.store.log_begin().await?;
-        if revision < oldest {
-            return Err(Error::Compacted { oldest });
-        }
-        // Before the first revision there is no change to have a hash.
-        if revision.0 == 0 { Ok(ShortHash::default()) } else { Err(Error::HistoryChanged) }
+        self.parts.past.find(revision, self.history.begin()).await
     }
 
     /// Waits until this replica has a revision that a client has seen elsewhere.
     async fn reach(&self, revision: Revision) -> Result<()> {
         let behind = || Error::ReplicaBehind { current: self.parts.snapshot.head().revision };
-        let head = Box::pin(timeout(HEAD_LIMIT, self.parts.store.head())).await;
-        let head = head.map_err(|_| behind())?.map_err(|_: StoreError| behind())?;
-        if head.revision < revision {
-            return Err(Error::HistoryChanged);
+        if let Past::Database { store, tail, .. } = &self.parts.past {
+            let head = Box::pin(timeout(HEAD_LIMIT, store.head())).await;
+            let head = head.map_err(|_| behind())?.map_err(|_: StoreError| behind())?;
+            if head.revision < revision {
+                return Err(Error::HistoryChanged);
+            }
+            tail.hint();
         }
-        self.parts.tail.hint();
         self.parts.snapshot.wait_for(revision, CATCH_UP).await.map(drop)
     }
 }

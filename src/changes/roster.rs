@@ -33,7 +33,8 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Roster {
-    store: Store,
+    /// None: there are no other replicas.
+    store: Option<Store>,
     watches: Watches,
     replica: Arc<str>,
     /// A replica that was not heard of for so long is gone.
@@ -45,7 +46,14 @@ pub struct Roster {
 impl Roster {
     #[must_use]
     pub fn new(store: Store, watches: Watches, replica: &str, lifetime: Duration) -> Self {
-        Self { store, watches, replica: Arc::from(replica), lifetime, foreign: Arc::default() }
+        Self { store: Some(store), watches, replica: Arc::from(replica), lifetime, foreign: Arc::default() }
+    }
+
+    /// Of a process that is the only one to know its streams.
+    #[must_use]
+    pub fn alone(watches: Watches, replica: &str) -> Self {
+        let replica = Arc::from(replica);
+        Self { store: None, watches, replica, lifetime: Duration::ZERO, foreign: Arc::default() }
     }
 
     /// The streams of this replica.
@@ -64,10 +72,12 @@ impl Roster {
             watcher.acknowledge(token.revision);
             return Ok(());
         }
+        let unknown = || Error::WatchNotFound { id: id.to_string() };
+        let store = self.store.as_ref().ok_or_else(unknown)?;
         let until = Instant::now() + UNKNOWN;
-        while !in_time(READ_LIMIT, self.store.has_watcher(id)).await? {
+        while !in_time(READ_LIMIT, store.has_watcher(id)).await? {
             if Instant::now() >= until {
-                return Err(Error::WatchNotFound { id: id.to_string() });
+                return Err(unknown());
             }
             sleep(AGAIN).await;
         }
@@ -82,7 +92,8 @@ impl Roster {
     /// # Errors
     /// [`Error::StoreUnavailable`].
     pub async fn list(&self) -> Result<Vec<Watcher>> {
-        let mut all = in_time(READ_LIMIT, self.store.watchers(self.lifetime)).await?;
+        let Some(store) = &self.store else { return Ok(self.own()) };
+        let mut all = in_time(READ_LIMIT, store.watchers(self.lifetime)).await?;
         // Others may have taken acknowledgements for streams of this one.
         for row in all.extract_if(.., |row| *row.replica == *self.replica) {
             if let Some(watcher) = self.watches.watchers().get(row.id.uuid()) {
@@ -107,6 +118,7 @@ impl Roster {
 
     /// Writes until `stop`; then no stream of this replica is left.
     pub async fn run(self, stop: CancellationToken) {
+        let Some(store) = self.store.clone() else { return };
         let mut tick = interval(PERIOD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut written = BTreeMap::new();
@@ -119,16 +131,16 @@ impl Roster {
             round = (round + 1) % SWEEP;
             if round == 0 {
                 // The next round tries again.
-                drop(in_time(WRITE_LIMIT, self.store.sweep_watchers(self.lifetime)).await);
+                drop(in_time(WRITE_LIMIT, store.sweep_watchers(self.lifetime)).await);
                 written.clear();
             }
-            self.write(&mut written).await;
+            self.write(&store, &mut written).await;
         }
-        drop(in_time(PERIOD, self.store.forget_watchers(&self.replica)).await);
+        drop(in_time(PERIOD, store.forget_watchers(&self.replica)).await);
     }
 
     /// Writes what is different from what was `written`. What cannot be written now is so the next time.
-    async fn write(&self, written: &mut BTreeMap<WatcherId, Revision>) {
+    async fn write(&self, store: &Store, written: &mut BTreeMap<WatcherId, Revision>) {
         let own = self.own();
         let foreign = self.foreign.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let open: BTreeSet<_> = own.iter().map(|watcher| watcher.id).collect();
@@ -139,7 +151,7 @@ impl Roster {
             closed: written.keys().filter(|id| !open.contains(id)).copied().collect(),
             acknowledged: acknowledged.filter(|(_, revision)| revision.0 > 0).collect(),
         };
-        if batch.is_empty() || in_time(WRITE_LIMIT, self.store.write_watchers(&batch)).await.is_err() {
+        if batch.is_empty() || in_time(WRITE_LIMIT, store.write_watchers(&batch)).await.is_err() {
             return;
         }
         *written = own.into_iter().map(|watcher| (watcher.id, watcher.acknowledged)).collect();

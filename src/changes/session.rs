@@ -24,7 +24,7 @@ use crate::snapshot::{Mark, Snapshot, StatusKey};
 use crate::wire::watch::{Event, MAX_BODY, RawWatch, ResumeToken, ShortHash};
 
 mod log;
-mod state;
+pub(super) mod state;
 
 use log::LogReader;
 
@@ -42,6 +42,7 @@ pub(super) struct Opening {
     pub known: Signal,
     pub start: Located,
     pub state: bool,
+    pub deleted: bool,
     pub filter: Filter,
     pub token: Option<TokenId>,
 }
@@ -58,6 +59,8 @@ pub struct Session {
     token: Option<TokenId>,
     expires: Option<Instant>,
     state: Option<Walk>,
+    /// Whether the state shows deleted providers.
+    deleted: bool,
     /// Messages that are ready.
     queue: VecDeque<RawWatch>,
     /// The last revision that was taken in as a whole.
@@ -79,7 +82,7 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, opening: Opening) -> Self {
-        let Opening { place, signal, known, start, state, filter, token } = opening;
+        let Opening { place, signal, known, start, state, deleted, filter, token } = opening;
         let board = shared.parts.board.load();
         let (statuses, seen) = start.status.map_or((board.changes(), board.seen()), |seen| (0, seen));
         let now = Instant::now();
@@ -94,6 +97,7 @@ impl Session {
             token,
             expires,
             state: None,
+            deleted,
             queue: VecDeque::new(),
             revision: start.revision,
             hash: start.hash,
@@ -350,7 +354,7 @@ impl Session {
     }
 
     fn resume_token(&self) -> String {
-        let cluster_id = self.shared.parts.secrets.cluster_id();
+        let cluster_id = self.shared.parts.past.cluster_id();
         ResumeToken { cluster_id, revision: self.revision, hash: self.hash, status: self.seen }.write()
     }
 

@@ -53,6 +53,16 @@ pub struct Contact {
     pub fresh: Instant,
     /// How often everything was loaded anew since the start: status that belongs to what was held before is void.
     pub loads: u64,
+    /// Whether there is anything in memory yet.
+    pub loaded: bool,
+}
+
+impl Contact {
+    /// How long ago the snapshot was last known to be the newest, where that is not known now.
+    #[must_use]
+    pub fn stale(&self) -> Option<Duration> {
+        (!self.connected).then(|| self.fresh.elapsed())
+    }
 }
 
 /// The way to the tail, for the writer of the same process.
@@ -73,7 +83,8 @@ impl Tail {
         feed: Feed,
     ) -> (Self, Follower) {
         let (sender, inputs) = mpsc::unbounded_channel();
-        let (contact, watched) = watch::channel(Contact { connected: true, fresh: Instant::now(), loads: 0 });
+        let (contact, watched) =
+            watch::channel(Contact { connected: true, fresh: Instant::now(), loads: 0, loaded: true });
         (
             Self { inputs: sender, contact: watched },
             Follower { store, secrets, publisher, snapshot, feed, inputs, contact, missed: false },
@@ -185,7 +196,8 @@ impl Follower {
         }
         if transition.base == snapshot.head() && !self.missed {
             self.publish(snapshot.apply(&transition.changes, &transition.sealed, transition.head));
-            self.feed.tell(Told::Applied { changes: transition.changes, hashes: transition.hashes });
+            let Transition { base, head, changes, hashes, .. } = transition;
+            self.feed.tell(Told::Applied { base: base.revision, head, changes, hashes });
             self.mark(true);
         } else {
             self.catch_up().await;
@@ -255,7 +267,7 @@ impl Follower {
         }
         let sealed = bounded(self.store.secrets_of(&new_versions(&changes))).await?;
         self.publish(snapshot.apply(&changes, &sealed, head));
-        self.feed.tell(Told::Applied { changes, hashes });
+        self.feed.tell(Told::Applied { base: held, head, changes, hashes });
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::batch::Planner;
 use super::tail::{Follower, Tail};
 use super::writer::WriterTask;
-use super::{Fanout, RequestId, Statuses, WatchConfig, WatchParts, Watches, Write, Writer, cluster, feed};
+use super::{Fanout, Keys, Past, RequestId, Statuses, WatchConfig, WatchParts, Watches, Write, Writer, cluster, feed};
 use crate::domain::provider::input::ProviderInput;
 use crate::domain::provider::{ProviderKind, plan};
 use crate::domain::{Answer, CallContext, Limits, Plan, PlanContext, RandomIds, Resource, Result, SystemClock, View};
@@ -123,11 +123,10 @@ impl Replica {
         let (tail, follower) = Tail::build(store.clone(), secrets.clone(), publisher, snapshot.clone(), feed);
         let statuses = Statuses::new(store.clone(), StatusBoard::default(), tail.clone());
         let parts = WatchParts {
-            store: store.clone(),
-            secrets: secrets.clone(),
             snapshot: snapshot.clone(),
             board: statuses.board().clone(),
-            tail: tail.clone(),
+            keys: Keys::Ring(secrets.clone()),
+            past: Past::Database { store: store.clone(), secrets: secrets.clone(), tail: tail.clone() },
             clock: Arc::new(SystemClock),
         };
         let config = WatchConfig { streams: 10, history: 64 << 10, patience: Duration::from_secs(30) };

@@ -4,24 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use prost::Message as _;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::history::History;
+use super::keys::Keys;
+use super::past::Past;
 use super::published::Filter;
 use super::resume::Start;
+use super::session::state::Teller;
 use super::session::{Opening, Session};
-use super::states::States;
-use super::tail::Tail;
-use super::watchers::Watchers;
+use super::states::{StatePart, States, Walk};
+use super::watchers::{Pin, Watchers};
 use crate::domain::{Clock, Head, Result, Timestamp, TokenId};
-use crate::secrets::Secrets;
 use crate::snapshot::query::Present;
 use crate::snapshot::{Board, Snapshot, SnapshotHandle, StatusBoard, StatusKey};
-use crate::store::Store;
 use crate::wire;
 use crate::wire::credential::Status;
-use crate::wire::watch::ResumeToken;
+use crate::wire::watch::{Event, RawWatch, ResumeToken};
 
 /// How much watching may take.
 #[derive(Debug, Clone, Copy)]
@@ -36,11 +37,10 @@ pub struct WatchConfig {
 
 /// What watching is made of.
 pub struct WatchParts {
-    pub store: Store,
-    pub secrets: Secrets,
     pub snapshot: SnapshotHandle,
     pub board: StatusBoard,
-    pub tail: Tail,
+    pub keys: Keys,
+    pub past: Past,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -76,11 +76,20 @@ pub struct Wanted {
     pub start: Start,
     /// First the state.
     pub state: bool,
+    /// With the state: also deleted providers.
+    pub deleted: bool,
     pub filter: Filter,
     /// What the client calls itself.
     pub client: String,
     /// The token that it came with: without it the stream ends.
     pub token: Option<TokenId>,
+}
+
+/// A state at one moment.
+pub struct StateCopy {
+    /// Encoded messages of a stream.
+    pub messages: Vec<Bytes>,
+    pub token: ResumeToken,
 }
 
 impl Watches {
@@ -104,8 +113,8 @@ impl Watches {
         // The token is looked at once more: it may have been revoked since the call was let in.
         let known = Signal { tokens: known.tokens.wrapping_sub(1), ..known };
         let start = self.0.locate(wanted.start).await?;
-        let opening =
-            Opening { place, signal, known, start, state: wanted.state, filter: wanted.filter, token: wanted.token };
+        let Wanted { state, deleted, filter, token, .. } = wanted;
+        let opening = Opening { place, signal, known, start, state, deleted, filter, token };
         Ok(Session::new(Arc::clone(&self.0), opening))
     }
 
@@ -115,6 +124,31 @@ impl Watches {
     /// As a stream that begins with it.
     pub async fn check(&self, token: &ResumeToken) -> Result<()> {
         self.0.check(token).await
+    }
+
+    /// Whose configuration is watched.
+    #[must_use]
+    pub fn cluster_id(&self) -> Uuid {
+        self.0.parts.past.cluster_id()
+    }
+
+    /// The state as a stream would send it, deleted providers too, and where that stream would go on.
+    #[must_use]
+    pub fn copy(&self) -> StateCopy {
+        let parts = &self.0.parts;
+        let pin = Pin { snapshot: parts.snapshot.load(), board: parts.board.load() };
+        let head = pin.snapshot.head();
+        let teller = Teller { shared: &self.0, filter: &Filter::default(), deleted: true, pin: &pin };
+        let (mut messages, mut walk) = (Vec::new(), Some(Walk::default()));
+        while let Some(place) = walk {
+            let StatePart { body, next } = teller.make(place);
+            let message = RawWatch { event: Event::State, body, revision: head.revision, ..RawWatch::default() };
+            messages.push(message.encode_to_vec().into());
+            walk = next;
+        }
+        let (cluster_id, status) = (parts.past.cluster_id(), pin.board.seen());
+        let token = ResumeToken { cluster_id, revision: head.revision, hash: head.hash.into(), status };
+        StateCopy { messages, token }
     }
 
     /// Ends all streams, each with a last bookmark.
@@ -145,7 +179,7 @@ impl Watches {
 
     /// Changes when other master keys can be read.
     pub(super) fn keys(&self) -> u64 {
-        self.0.parts.secrets.ring().generation()
+        self.0.parts.keys.generation()
     }
 
     pub(super) fn cut_stalled(&self) -> usize {
@@ -184,12 +218,9 @@ impl Shared {
         let credential = snapshot.credential_entry(id)?;
         let now = self.parts.clock.now();
         let present = Present { now, board };
-        let ring = self.parts.secrets.ring().generation();
-        let sealed = snapshot.sealed(id, credential.secret_version);
-        let opens = |sealed: &crate::snapshot::Sealed| sealed.opens(ring, |one| self.parts.secrets.open(one).is_ok());
         let status = Status {
             state: present.state(credential),
-            decryptable: sealed.is_some_and(|sealed| opens(sealed)),
+            decryptable: self.parts.keys.opens(credential, snapshot, board),
             validation: board.validation(id).map(|entry| &***entry),
             usage: board.credential_usage(id).map(|entry| &***entry),
             quota: credential.quota,

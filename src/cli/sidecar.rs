@@ -14,20 +14,22 @@ use crate::telemetry::Metrics;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  modelward sidecar --upstream https://modelward:50051 --token-file token --unix-socket /run/modelward/api.sock
-      the reads of the control plane, on 127.0.0.1:50051 and on the socket
-  modelward sidecar --upstream https://a:50051,https://b:50051 --token-file token --serve-secrets
-      with secrets; the token must hold the role consumer
-  modelward sidecar --upstream http://127.0.0.1:50051 --token-file token --listen 127.0.0.1:50052 \\
-      --cache-key-file cache.key
-      beside a server of the same machine; serves its last copy when that is away")]
+  modelward sidecar --upstream https://modelward:50051 --identity-file token --unix-socket /run/modelward/api.sock
+      the reads of the control plane, for whoever can open the socket
+  modelward sidecar --upstream https://a:50051,https://b:50051 --identity-file token --serve-secrets \\
+      --unix-socket /run/modelward/api.sock --cache-key-file cache.key
+      with secrets, for which the token must hold the role consumer; serves its last copy when all are away
+  modelward sidecar --upstream http://127.0.0.1:50051 --identity-file token --listen 127.0.0.1:50052 \\
+      --local-token-file local.token
+      beside a server of the same machine, over TCP")]
 pub struct Sidecar {
     /// The control plane's addresses, comma-separated [env: MODELWARD_SIDECAR__UPSTREAM]
     #[arg(long, value_name = "URLS")]
     upstream: Option<String>,
-    /// A file with the token to call the control plane with [env: MODELWARD_SIDECAR__TOKEN_FILE]
+    /// A file with the token to call the control plane with, Modelward's or a JWT
+    /// [env: MODELWARD_SIDECAR__IDENTITY_FILE]
     #[arg(long, value_name = "FILE")]
-    token_file: Option<String>,
+    identity_file: Option<String>,
     /// A file with the certificates that the control plane's must descend from, PEM
     /// [env: MODELWARD_SIDECAR__CA_FILE] [default: the system's]
     #[arg(long, value_name = "FILE")]
@@ -35,8 +37,12 @@ pub struct Sidecar {
     /// Fetch secrets and answer them too [env: MODELWARD_SIDECAR__SERVE_SECRETS]
     #[arg(long)]
     serve_secrets: bool,
+    /// What becomes of calls that it does not answer itself: refuse or forward [env: MODELWARD_SIDECAR__WRITES]
+    /// [default: refuse]
+    #[arg(long, value_name = "WHAT")]
+    writes: Option<String>,
     /// A file with the text that callers over TCP must present [env: MODELWARD_SIDECAR__LOCAL_TOKEN_FILE]
-    /// [default: whoever reaches the address may call]
+    /// [default: the address is not served]
     #[arg(long, value_name = "FILE")]
     local_token_file: Option<String>,
     /// A file with the key of the copy on disk, made where it is not there [env: MODELWARD_SIDECAR__CACHE_KEY_FILE]
@@ -49,6 +55,13 @@ pub struct Sidecar {
     /// A Unix socket to serve at too [env: MODELWARD_UNIX_SOCKET] [default: none]
     #[arg(long, value_name = "FILE")]
     unix_socket: Option<String>,
+    /// The rights of the socket, octal [env: MODELWARD_UNIX_SOCKET_MODE] [default: 0600]
+    #[arg(long, value_name = "MODE")]
+    socket_mode: Option<String>,
+    /// The group that the socket is given to, by name or number [env: MODELWARD_UNIX_SOCKET_GROUP]
+    /// [default: the process's own]
+    #[arg(long, value_name = "GROUP")]
+    socket_group: Option<String>,
     /// The address for /metrics, /livez, /readyz, /health; empty: none [env: MODELWARD_OPS_LISTEN]
     /// [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDRESS")]
@@ -78,13 +91,16 @@ impl Sidecar {
     fn flags(self) -> Flags {
         let named = [
             ("--upstream", "sidecar.upstream", self.upstream),
-            ("--token-file", "sidecar.token_file", self.token_file),
+            ("--identity-file", "sidecar.identity_file", self.identity_file),
             ("--ca-file", "sidecar.ca_file", self.ca_file),
             ("--serve-secrets", "sidecar.serve_secrets", self.serve_secrets.then(|| "true".to_owned())),
+            ("--writes", "sidecar.writes", self.writes),
             ("--local-token-file", "sidecar.local_token_file", self.local_token_file),
             ("--cache-key-file", "sidecar.cache_key_file", self.cache_key_file),
             ("--listen", "listen", self.listen),
             ("--unix-socket", "unix_socket", self.unix_socket),
+            ("--socket-mode", "unix_socket_mode", self.socket_mode),
+            ("--socket-group", "unix_socket_group", self.socket_group),
             ("--ops-listen", "ops_listen", self.ops_listen),
             ("--data-dir", "data_dir", self.data_dir),
             ("--log-format", "log.format", self.log_format),
@@ -106,13 +122,16 @@ mod tests {
         let text = || Some("x".to_owned());
         let all = Sidecar {
             upstream: text(),
-            token_file: text(),
+            identity_file: text(),
             ca_file: text(),
             serve_secrets: true,
+            writes: text(),
             local_token_file: text(),
             cache_key_file: text(),
             listen: text(),
             unix_socket: text(),
+            socket_mode: text(),
+            socket_group: text(),
             ops_listen: text(),
             data_dir: text(),
             log_format: text(),

@@ -14,9 +14,9 @@ settings! {
         /// The control plane's addresses, comma-separated, as in `https://modelward:50051`. The next one is tried when
         /// one does not answer.
         upstream: Upstreams = "";
-        /// A file with the token that the sidecar calls the control plane with. It is read again when it changes. Empty:
-        /// it calls without one, as where it is known by its certificate.
-        token_file: Option<PathBuf> = "";
+        /// A file with the sidecar's own token, Modelward's or a JWT: as whom it calls the control plane. It is read again
+        /// when it changes. Empty: it calls without one, as where it is known by its certificate.
+        identity_file: Option<PathBuf> = "";
         /// A file with the certificates that the control plane's must descend from, PEM. Empty: the system's.
         ca_file: Option<PathBuf> = "";
         /// The certificate that the sidecar shows to the control plane, with the chain above it, PEM. Empty: none.
@@ -28,16 +28,17 @@ settings! {
         /// Whether secrets are fetched, kept in memory and answered: then who may call has the role consumer, else
         /// viewer. The sidecar's own identity must hold that role too.
         serve_secrets: bool = "false";
-        /// What becomes of calls that the sidecar does not answer by itself, changes above all: refuse, or forward (with
-        /// the sidecar's own identity, so that whoever may call it may do what that may).
+        /// What becomes of calls that the sidecar does not answer by itself, changes above all: refuse, or forward. What is
+        /// forwarded needs a token that its caller brings in `authorization`, never the sidecar's own.
         writes: Writes = "refuse";
-        /// A file with the text that callers over TCP must present as `authorization: Bearer …`. Empty: whoever reaches
-        /// the address may call.
+        /// A file with the text that callers over TCP must present as `authorization: Bearer …`, or in the metadata
+        /// `modelward-local-token` beside a token of their own. It is read again when it changes. Empty: the address is
+        /// not served, but for open_loopback.
         local_token_file: Option<PathBuf> = "";
-        /// The rights of the Unix socket, octal.
-        socket_mode: Mode = "0600";
-        /// The group that the Unix socket is given to, by name or number. Empty: the process's own.
-        socket_group: Option<String> = "";
+        /// Whether every process of this machine may call over TCP, without a local token. Only on the loopback.
+        open_loopback: bool = "false";
+        /// Whether the address may be one that other machines reach; the local token is all that protects it then.
+        any_address: bool = "false";
         /// A file with the key under which a copy of the configuration is kept on disk, so that the sidecar starts and
         /// serves while the control plane is away. Made with rights 0600 where it is not there. Empty: no copy.
         cache_key_file: Option<PathBuf> = "";
@@ -83,18 +84,6 @@ impl Value for Writes {
     }
 }
 
-/// The rights of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mode(pub u32);
-
-impl Value for Mode {
-    fn parse(text: &str) -> Result<Self, String> {
-        let digits = text.len() <= 4 && text.bytes().all(|byte| byte.is_ascii_digit());
-        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| digits && *mode <= 0o777);
-        mode.map(Self).ok_or_else(|| "give rights in octal, as in 0660".to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,14 +95,6 @@ mod tests {
         assert_eq!(parse("http://a:1/, https://b"), Some(vec!["http://a:1".into(), "https://b".into()]));
         for bad in ["a:1", "ftp://a", "http://u:p@a", "http://a/x", "http://a,", "http://a?x=1"] {
             assert_eq!(parse(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn rights_are_octal() {
-        assert_eq!([Mode::parse("0660"), Mode::parse("600")], [Ok(Mode(0o660)), Ok(Mode(0o600))]);
-        for bad in ["", "0680", "01777", "+660", "rw"] {
-            assert!(Mode::parse(bad).is_err(), "{bad}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Control, Mutation, expect_answer};
 use crate::adapter;
+use crate::changes::keys::opens;
 use crate::domain::credential::input::{CredentialInput, parse_hosts};
 use crate::domain::credential::rotation::{self, NewSecret, Rotation};
 use crate::domain::credential::{AllowedHosts, Credential, ValidationStatus, plan};
@@ -164,24 +165,10 @@ impl Control {
         Ok((secret, version))
     }
 
-    /// Whether this process can open the current secret.
-    #[must_use]
-    pub fn is_decryptable(&self, credential: &Credential) -> bool {
-        let snapshot = self.snapshot().load();
-        let sealed = snapshot.sealed(credential.id, credential.secret_version);
-        sealed.is_some_and(|sealed| self.opens(sealed))
-    }
-
     /// Whether this process can open a stored secret: it holds the master key, and the secret is what was sealed here.
     #[must_use]
     pub fn opens(&self, sealed: &Sealed) -> bool {
-        sealed.opens(self.secrets().ring().generation(), |secret| match self.secrets().open(secret) {
-            Ok(_) => true,
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a stored secret cannot be used");
-                false
-            }
-        })
+        opens(self.secrets(), sealed)
     }
 
     fn new_secret(&self, secret: Arc<CredentialSecret>) -> NewSecret {

@@ -6,9 +6,7 @@ use super::{Control, Mutation, expect_answer};
 use crate::adapter;
 use crate::domain::endpoint::input::EndpointInput;
 use crate::domain::endpoint::{Endpoint, plan};
-use crate::domain::{EndpointId, Mask, ProviderId, Result, Revision};
-use crate::routing;
-use crate::snapshot::Entry;
+use crate::domain::{EndpointId, Mask, Result, Revision};
 
 impl Control {
     /// # Errors
@@ -75,15 +73,5 @@ impl Control {
             self.write(mutation, move |view, context| plan::set_default(id, expected, view, context)).await?,
             Endpoint
         )
-    }
-
-    /// The endpoint that should be used now.
-    ///
-    /// # Errors
-    /// As [`routing::pick`].
-    pub fn pick_endpoint(&self, provider: ProviderId, exclude: &[EndpointId]) -> Result<Arc<Entry<Endpoint>>> {
-        let snapshot = self.snapshot().load();
-        let picked = routing::pick(&snapshot, &self.board().load(), &self.parts.router.picker, provider, exclude)?;
-        Ok(Arc::clone(picked))
     }
 }

@@ -47,6 +47,12 @@ impl Outcome {
 }
 
 impl Control {
+    /// Whether a report was not counted yet.
+    #[must_use]
+    pub fn is_new_report(&self, identity: &str, report_id: &str) -> bool {
+        self.reports.is_new(identity, report_id)
+    }
+
     /// Counts outcomes of credentials and models; unknown ids are ignored. Answers the endpoints that failed.
     #[must_use]
     pub fn report_outcomes(&self, outcomes: &[Outcome]) -> Vec<EndpointId> {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Control;
+use super::vault::not_held;
+use super::{Control, Reads};
 use crate::domain::credential::Credential;
 use crate::domain::secret::CredentialSecret;
-use crate::domain::secret_use::{SecretUse, SecretUseFilter, SecretUseKey, UseCount};
+use crate::domain::secret_use::{SecretUse, SecretUseFilter};
 use crate::domain::{CallContext, CredentialId, Result, Revision, View as _};
 use crate::store::SecretUseField;
 
@@ -23,24 +24,32 @@ pub struct SecretUsePage {
     pub revision: Revision,
 }
 
-impl Control {
+impl Reads {
     /// The secrets of the credentials that exist, may be used and open, in the order of `ids`.
     ///
     /// # Errors
-    /// Where the record is strict and could not be written.
+    /// [`Error::SecretNotHeld`] for one that is not at hand; where the record is strict and could not be written.
     pub async fn fetch_secrets(&self, call: &CallContext, ids: &[CredentialId]) -> Result<Vec<FetchedSecret>> {
-        let (snapshot, now) = (self.snapshot().load(), self.now());
-        let fetch = |id: &CredentialId| {
-            let credential = snapshot.live_credential(*id).ok().filter(|credential| credential.is_usable(now))?;
-            let sealed = snapshot.sealed(credential.id, credential.secret_version)?;
-            let secret = self.opens(sealed).then(|| self.parts.secrets.open(sealed).ok()).flatten()?;
-            Some(FetchedSecret { credential, secret })
-        };
-        let fetched: Vec<_> = ids.iter().filter_map(fetch).collect();
-        self.record_secret_uses(call, fetched.iter().map(|fetched| current(&fetched.credential))).await?;
+        let (snapshot, board, now) = (self.snapshot().load(), self.board().load(), self.now());
+        let vault = &self.parts.vault;
+        let usable = ids.iter().filter_map(|id| snapshot.live_credential(*id).ok());
+        let usable =
+            usable.filter(|credential| credential.is_usable(now) && self.keys.opens(credential, &snapshot, &board));
+        let mut fetched = Vec::new();
+        for credential in usable {
+            if !vault.has(&credential) {
+                return Err(not_held(&credential));
+            }
+            if let Ok(secret) = vault.open(&credential, credential.secret_version, &snapshot) {
+                fetched.push(FetchedSecret { credential, secret });
+            }
+        }
+        vault.record(call, now, fetched.iter().map(|fetched| current(&fetched.credential))).await?;
         Ok(fetched)
     }
+}
 
+impl Control {
     /// Records that the caller gets these versions of secrets, or that they are sent to a vendor for it.
     ///
     /// # Errors
@@ -50,14 +59,7 @@ impl Control {
         call: &CallContext,
         secrets: impl Iterator<Item = (CredentialId, i64)> + Send,
     ) -> Result<()> {
-        let now = self.now();
-        let uses: Vec<_> = secrets
-            .map(|(id, version)| SecretUse {
-                key: SecretUseKey::at(id, version, &call.caller.name, call.rpc, now),
-                uses: UseCount::once(now),
-            })
-            .collect();
-        Ok(self.parts.secret_uses.record(uses).await?)
+        self.reads.parts.vault.record(call, self.now(), secrets).await
     }
 
     /// The record of secrets that were handed out, behind `after`. What this process has counted is written first.

@@ -1,17 +1,19 @@
 //! Targets: what to call now, and the secrets to call it with. Nothing here is written.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::Control;
+use super::Reads;
 use super::secret_use::current;
+use super::vault::not_held;
 use crate::domain::credential::Credential;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::model::{Model, ModelParameters};
 use crate::domain::provider::Provider;
 use crate::domain::secret::CredentialSecret;
-use crate::domain::{CallContext, EndpointId, Result, Revision, View as _};
+use crate::domain::{CallContext, EndpointId, Error, Result, Revision, View as _};
 use crate::routing::{self, Scene, Selector, Wanted};
-use crate::snapshot::{Board, Entry, Sealed, Snapshot};
+use crate::snapshot::{Board, Entry, Snapshot};
 
 /// A question; its shape was checked.
 pub struct TargetRequest {
@@ -51,30 +53,36 @@ struct Answer<'a> {
     snapshot: &'a Snapshot,
 }
 
-impl Control {
-    /// What to call now, and what if that fails. Credentials that this process cannot open are passed over.
+impl Reads {
+    /// What to call now, and what if that fails. Credentials that cannot be opened, or are not at hand although their
+    /// secrets are asked for, are passed over.
     ///
     /// # Errors
-    /// As [`routing::resolve`]; where secrets are asked for and their record is strict, that it could not be written.
+    /// As [`routing::resolve`]; [`Error::SecretNotHeld`] where no other is left; where secrets are asked for and their record is strict, that it could not be written.
     pub async fn resolve_target(&self, call: &CallContext, request: &TargetRequest) -> Result<Resolution> {
         let resolution = self.find_target(request)?;
         if request.include_secret {
             let handed_out = resolution.targets.iter().filter(|target| target.secret.is_some());
             let secrets =
                 handed_out.filter_map(|target| target.credential.as_ref()).map(|credential| current(credential));
-            self.record_secret_uses(call, secrets).await?;
+            self.parts.vault.record(call, self.now(), secrets).await?;
         }
         Ok(resolution)
     }
 
     fn find_target(&self, request: &TargetRequest) -> Result<Resolution> {
         let (snapshot, board) = (self.snapshot().load(), self.board().load());
-        let readable = |sealed: &Sealed| {
-            let opens = self.opens(sealed);
+        let missing = RefCell::new(None);
+        let readable = |credential: &Credential| {
+            let opens = self.keys.opens(credential, &snapshot, &board);
             if !opens {
                 self.parts.metrics.unreadable_passed_over.inc();
             }
-            opens
+            let at_hand = !request.include_secret || self.parts.vault.has(credential);
+            if opens && !at_hand {
+                missing.replace(Some(not_held(credential)));
+            }
+            opens && at_hand
         };
         let scene = Scene {
             snapshot: &snapshot,
@@ -85,7 +93,10 @@ impl Control {
             readable: &readable,
         };
         let wanted = Wanted { selector: &request.selector, max_fallbacks: request.max_fallbacks };
-        let found = routing::resolve(scene, wanted)?;
+        let found = routing::resolve(scene, wanted).map_err(|error| match error {
+            Error::SecretUnreadable { .. } => missing.take().unwrap_or(error),
+            other => other,
+        })?;
         let parameters = match &request.selector {
             Selector::Binding { consumer, purpose } => snapshot
                 .binding_for(consumer, purpose)
@@ -100,8 +111,9 @@ impl Control {
 
     fn target(&self, found: &routing::Target<'_>, answer: &Answer<'_>) -> Result<Target> {
         let wanted = found.credential.filter(|_| answer.request.include_secret);
-        let open =
-            |credential: &Arc<Entry<Credential>>| self.open(credential, credential.secret_version, answer.snapshot);
+        let open = |credential: &Arc<Entry<Credential>>| {
+            self.parts.vault.open(credential, credential.secret_version, answer.snapshot)
+        };
         let secret = wanted.map(open).transpose()?;
         let defaults = found.model.and_then(|model| model.default_parameters.as_ref());
         let parameters = answer.parameters.clone();

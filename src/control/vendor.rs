@@ -96,13 +96,7 @@ impl Control {
 
     /// Opens a version of a credential's secret.
     pub(super) fn open(&self, credential: &Credential, version: i64, snapshot: &Snapshot) -> Result<CredentialSecret> {
-        let unreadable =
-            |key_id: &str| Error::SecretUnreadable { credential_id: credential.id.uuid(), key_id: key_id.to_owned() };
-        let sealed = snapshot.sealed(credential.id, version).ok_or_else(|| unreadable("unknown"))?;
-        self.parts.secrets.open(sealed).map_err(|error| {
-            tracing::error!(credential.id = %credential.id, error = %error, "a stored secret does not open");
-            error.into()
-        })
+        self.reads.parts.vault.open(credential, version, snapshot)
     }
 
     /// Until when all vendor calls of one request have to be done.

@@ -119,6 +119,8 @@ pub enum Error {
     StoreUnavailable,
     #[error("the server is stopping; resume with the last token at another replica, or soon here")]
     Stopping,
+    #[error("the control plane does not answer this sidecar; try again")]
+    UpstreamUnavailable,
     #[error("this replica has not reached the revision asked for; it is at {current}")]
     ReplicaBehind { current: Revision },
     #[error("the vendor's API failed: {message}")]
@@ -137,10 +139,16 @@ pub enum Error {
     Unauthenticated { problem: &'static str },
     #[error("this needs the role {}", role.name())]
     Forbidden { role: Role },
+    #[error(
+        "this sidecar passes no writes on ({setting} is \"refuse\"); call the control plane, or set it to \"forward\""
+    )]
+    NotForwarded { setting: &'static str },
     #[error("the log begins later; the oldest revision kept is {oldest}")]
     Compacted { oldest: Revision },
     #[error("the log is not the one this position came from; read the state again")]
     HistoryChanged,
+    #[error("this sidecar does not hold the secret now; try again")]
+    SecretNotHeld { credential_id: Uuid },
     #[error("a stored secret cannot be opened; give this server the master key {key_id}")]
     SecretUnreadable { credential_id: Uuid, key_id: String },
     /// A bug. The cause is logged where it was found, never told.
@@ -198,6 +206,7 @@ impl Error {
             Self::NoHealthyEndpoint { .. } => "NO_HEALTHY_ENDPOINT",
             Self::StoreUnavailable => "STORE_UNAVAILABLE",
             Self::Stopping => "STOPPING",
+            Self::UpstreamUnavailable => "UPSTREAM_UNAVAILABLE",
             Self::ReplicaBehind { .. } => "REPLICA_BEHIND",
             Self::ProviderError { .. } => "PROVIDER_ERROR",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
@@ -206,9 +215,10 @@ impl Error {
             Self::UnknownMethod { .. } => "UNKNOWN_METHOD",
             Self::UnsupportedEncoding => "UNSUPPORTED_ENCODING",
             Self::Unauthenticated { .. } => "UNAUTHENTICATED",
-            Self::Forbidden { .. } => "FORBIDDEN",
+            Self::Forbidden { .. } | Self::NotForwarded { .. } => "FORBIDDEN",
             Self::Compacted { .. } => "COMPACTED",
             Self::HistoryChanged => "HISTORY_CHANGED",
+            Self::SecretNotHeld { .. } => "SECRET_NOT_HELD",
             Self::SecretUnreadable { .. } => "SECRET_UNREADABLE",
             Self::Internal { .. } => "INTERNAL",
         }

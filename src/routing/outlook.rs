@@ -15,7 +15,7 @@ use crate::domain::id::{EndpointId, ProviderId};
 use crate::domain::model::Model;
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
-use crate::snapshot::{Board, Entry, Sealed, Snapshot, Unusable};
+use crate::snapshot::{Board, Entry, Snapshot, Unusable};
 
 /// What an answer depends on.
 #[derive(Clone, Copy)]
@@ -26,8 +26,8 @@ pub struct Scene<'a> {
     pub now: Timestamp,
     /// Not to be answered: they just failed, for example.
     pub exclude: &'a [EndpointId],
-    /// Whether a stored secret can be opened.
-    pub readable: &'a dyn Fn(&Sealed) -> bool,
+    /// Whether the current secret of a credential can be had.
+    pub readable: &'a dyn Fn(&Credential) -> bool,
 }
 
 /// What to call, and with what.
@@ -143,7 +143,7 @@ impl<'a> Scene<'a> {
             let host = endpoints.first().map(|endpoint| endpoint.base_url.host().to_string()).unwrap_or_default();
             return Err(Error::HostNotAllowed { host, credential_id: first.id.uuid() });
         };
-        usable.retain(|credential| self.opens(credential));
+        usable.retain(|credential| (self.readable)(credential));
         if usable.is_empty() {
             let sealed = self.snapshot.sealed(second.id, second.secret_version);
             let key_id = sealed.map(|sealed| sealed.master_key_id.clone()).unwrap_or_default();
@@ -155,11 +155,6 @@ impl<'a> Scene<'a> {
         }
         usable.sort_by_cached_key(|credential| (self.last_use(credential), credential.id));
         Ok(usable)
-    }
-
-    fn opens(&self, credential: &Credential) -> bool {
-        let sealed = self.snapshot.sealed(credential.id, credential.secret_version);
-        sealed.is_some_and(|sealed| (self.readable)(sealed))
     }
 
     /// When it was last used, as was reported, or answered here.

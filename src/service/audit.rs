@@ -123,7 +123,7 @@ impl AuditService for Services {
             let filter_hash = wire::page::filter_hash(call.rpc, &message.filters());
             let token = Some(message.page_token.as_str()).filter(|token| !token.is_empty());
             let known = token.map(|token| wire::page::read(token, &filter_hash)).transpose()?;
-            let revision = known.as_ref().map_or_else(|| self.control.snapshot().head().revision, |at| at.revision);
+            let revision = known.as_ref().map_or_else(|| self.reads.snapshot().head().revision, |at| at.revision);
             let mut violations = Violations::default();
             let filter = Self::change_filter(&message, revision, &mut violations);
             let size = PageSize::read(message.page_size, &mut violations).get();
@@ -131,7 +131,8 @@ impl AuditService for Services {
             violations.into_result()?;
             let behind = known.as_ref().map(place).transpose()?;
             let limit = i64::from(list::total(size + 1));
-            let (rows, total) = self.control.list_changes(&filter, behind, descending, limit, known.is_none()).await?;
+            let (rows, total) =
+                self.control()?.list_changes(&filter, behind, descending, limit, known.is_none()).await?;
             let counted = total.and_then(|total| usize::try_from(total).ok()).unwrap_or_default();
             let total_size = known.map_or(counted, |known| known.total_size);
             let (changes, last) = fitting(&rows, size)?;
@@ -157,7 +158,7 @@ impl AuditService for Services {
             let id = id(&message.resource_id, &mut violations);
             let revision = at_revision(message.revision, &mut violations);
             violations.into_result()?;
-            let found = self.control.resource_at(kind, id, revision).await?;
+            let found = self.control()?.resource_at(kind, id, revision).await?;
             Ok(v1::GetResourceAtResponse { resource: Some(wire::resource::former(&found)) })
         })
         .await
@@ -169,7 +170,7 @@ impl AuditService for Services {
     ) -> Result<Response<v1::RollbackResourceResponse>, Status> {
         serve(request, async |call, message: v1::RollbackResourceRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let kind = kind("resource_kind", message.resource_kind, &mut violations);
             if matches!(kind, ResourceKind::Token | ResourceKind::Keyring) {
@@ -178,7 +179,7 @@ impl AuditService for Services {
             let id = id(&message.resource_id, &mut violations);
             let revision = at_revision(message.revision, &mut violations);
             violations.into_result()?;
-            let resource = self.control.rollback_resource(mutation, kind, id, revision, expected).await?;
+            let resource = self.control()?.rollback_resource(mutation, kind, id, revision, expected).await?;
             Ok(v1::RollbackResourceResponse { resource: self.show_rolled_back(&resource) })
         })
         .await

@@ -30,11 +30,11 @@ impl BindingService for Services {
     ) -> Result<Response<v1::CreateBindingResponse>, Status> {
         serve(request, async |call, message: v1::CreateBindingRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let input = wire::binding::input(message.binding.unwrap_or_default(), "binding", &mut violations);
             input.check("binding", Presence::Create, &mut violations);
             violations.into_result()?;
-            let binding = self.control.create_binding(mutation, input).await?;
+            let binding = self.control()?.create_binding(mutation, input).await?;
             Ok(v1::CreateBindingResponse { binding: Some(wire::binding::config(&binding)) })
         })
         .await
@@ -43,7 +43,7 @@ impl BindingService for Services {
     async fn get_binding(&self, request: Request<v1::GetBindingRequest>) -> Result<Response<RawAnswer>, Status> {
         serve(request, async |_, message: v1::GetBindingRequest| {
             let id: BindingId = list::id("id", &message.id)?;
-            let snapshot = self.control.snapshot().load();
+            let snapshot = self.reads.snapshot().load();
             let entry = snapshot.binding_entry(id).ok_or_else(|| Error::not_found(ResourceKind::Binding, id))?;
             Ok(encoded(entry).into())
         })
@@ -62,7 +62,7 @@ impl BindingService for Services {
                 labels: message.labels,
             };
             violations.into_result()?;
-            let snapshot = self.control.snapshot().load();
+            let snapshot = self.reads.snapshot().load();
             list.answer(|request, fits| snapshot.list_bindings(&filter, request, fits), encoded)
         })
         .await
@@ -74,7 +74,7 @@ impl BindingService for Services {
     ) -> Result<Response<v1::UpdateBindingResponse>, Status> {
         serve(request, async |call, message: v1::UpdateBindingRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let mask = wire::mask::read(message.update_mask, SETTABLE, FIXED)?;
             let binding = message.binding.unwrap_or_default();
@@ -82,7 +82,7 @@ impl BindingService for Services {
             let input = wire::binding::input(binding, "binding", &mut violations);
             input.check("binding", Presence::Update(&mask), &mut violations);
             violations.into_result()?;
-            let binding = self.control.update_binding(mutation, id, input, mask, expected).await?;
+            let binding = self.control()?.update_binding(mutation, id, input, mask, expected).await?;
             Ok(v1::UpdateBindingResponse { binding: Some(wire::binding::config(&binding)) })
         })
         .await
@@ -94,11 +94,11 @@ impl BindingService for Services {
     ) -> Result<Response<v1::DeleteBindingResponse>, Status> {
         serve(request, async |call, message: v1::DeleteBindingRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let id = wire::id::parse("id", &message.id, &mut violations);
             violations.into_result()?;
-            self.control.delete_binding(mutation, id, expected).await?;
+            self.control()?.delete_binding(mutation, id, expected).await?;
             Ok(v1::DeleteBindingResponse {})
         })
         .await

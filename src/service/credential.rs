@@ -22,7 +22,7 @@ use crate::wire::page::{RawItem, RawPage};
 impl Services {
     /// The credential with its status; `validation` where a newer one than the board's is known.
     pub(super) fn show_credential(&self, credential: &Credential, validation: Option<&Validation>) -> v1::Credential {
-        let board = self.control.board().load();
+        let board = self.reads.board().load();
         let status = self.credential_status(credential, &board);
         wire::credential::full(
             credential,
@@ -32,12 +32,12 @@ impl Services {
 
     fn credential_status<'a>(&self, credential: &Credential, board: &'a Board) -> wire::credential::Status<'a> {
         wire::credential::Status {
-            state: self.control.present(board).state(credential),
-            decryptable: self.control.is_decryptable(credential),
+            state: self.reads.present(board).state(credential),
+            decryptable: self.reads.is_decryptable(credential, board),
             validation: board.validation(credential.id).map(|entry| &***entry),
             usage: board.credential_usage(credential.id).map(|entry| &***entry),
             quota: credential.quota,
-            now: self.control.now(),
+            now: self.reads.now(),
         }
     }
 }
@@ -50,7 +50,7 @@ impl CredentialService for Services {
     ) -> Result<Response<v1::CreateCredentialResponse>, Status> {
         serve(request, async |call, message: v1::CreateCredentialRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let mut input =
                 wire::credential::input(message.credential.unwrap_or_default(), "credential", &mut violations);
             input.deny_all_hosts = message.deny_all_hosts;
@@ -59,7 +59,7 @@ impl CredentialService for Services {
             if let Some(secret) = &input.secret {
                 refuse_masked("credential.secret", secret)?;
             }
-            let credential = self.control.create_credential(mutation, input).await?;
+            let credential = self.control()?.create_credential(mutation, input).await?;
             Ok(v1::CreateCredentialResponse { credential: Some(self.show_credential(&credential, None)) })
         })
         .await
@@ -71,7 +71,7 @@ impl CredentialService for Services {
     ) -> Result<Response<v1::GetCredentialResponse>, Status> {
         serve(request, async |_, message: v1::GetCredentialRequest| {
             let id: CredentialId = list::id("id", &message.id)?;
-            let credential = self.control.snapshot().load().live_credential(id)?;
+            let credential = self.reads.snapshot().load().live_credential(id)?;
             Ok(v1::GetCredentialResponse { credential: Some(self.show_credential(&credential, None)) })
         })
         .await
@@ -92,8 +92,8 @@ impl CredentialService for Services {
                 labels: message.labels,
             };
             violations.into_result()?;
-            let (snapshot, board) = (self.control.snapshot().load(), self.control.board().load());
-            let present = self.control.present(&board);
+            let (snapshot, board) = (self.reads.snapshot().load(), self.reads.board().load());
+            let present = self.reads.present(&board);
             list.answer(
                 |request, fits| snapshot.list_credentials(&filter, present, request, fits),
                 |entry| RawItem {
@@ -111,7 +111,7 @@ impl CredentialService for Services {
     ) -> Result<Response<v1::UpdateCredentialResponse>, Status> {
         serve(request, async |call, message: v1::UpdateCredentialRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let mask = wire::mask::read(message.update_mask, SETTABLE, FIXED)?;
             let credential = message.credential.unwrap_or_default();
@@ -122,7 +122,7 @@ impl CredentialService for Services {
             if let Some(secret) = &input.secret {
                 refuse_masked("credential.secret", secret)?;
             }
-            let credential = self.control.update_credential(mutation, id, input, mask, expected).await?;
+            let credential = self.control()?.update_credential(mutation, id, input, mask, expected).await?;
             Ok(v1::UpdateCredentialResponse { credential: Some(self.show_credential(&credential, None)) })
         })
         .await
@@ -134,7 +134,7 @@ impl CredentialService for Services {
     ) -> Result<Response<v1::RotateCredentialResponse>, Status> {
         serve(request, async |call, message: v1::RotateCredentialRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let id = wire::id::parse("id", &message.id, &mut violations);
             let grace_period = wire::duration::input("grace_period", message.grace_period, &mut violations);
@@ -152,7 +152,7 @@ impl CredentialService for Services {
                 validate_first: message.validate_first,
                 allowed_hosts: message.allowed_hosts,
             };
-            let credential = self.control.rotate_credential(mutation, id, rotation, expected).await?;
+            let credential = self.control()?.rotate_credential(mutation, id, rotation, expected).await?;
             Ok(v1::RotateCredentialResponse { credential: Some(self.show_credential(&credential, None)) })
         })
         .await
@@ -164,11 +164,11 @@ impl CredentialService for Services {
     ) -> Result<Response<v1::RevokeCredentialResponse>, Status> {
         serve(request, async |call, message: v1::RevokeCredentialRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let id = wire::id::parse("id", &message.id, &mut violations);
             violations.into_result()?;
-            let credential = self.control.revoke_credential(mutation, id, expected).await?;
+            let credential = self.control()?.revoke_credential(mutation, id, expected).await?;
             Ok(v1::RevokeCredentialResponse { credential: Some(self.show_credential(&credential, None)) })
         })
         .await
@@ -180,11 +180,11 @@ impl CredentialService for Services {
     ) -> Result<Response<v1::DeleteCredentialResponse>, Status> {
         serve(request, async |call, message: v1::DeleteCredentialRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let id = wire::id::parse("id", &message.id, &mut violations);
             violations.into_result()?;
-            self.control.delete_credential(mutation, id, expected).await?;
+            self.control()?.delete_credential(mutation, id, expected).await?;
             Ok(v1::DeleteCredentialResponse {})
         })
         .await
@@ -196,7 +196,7 @@ impl CredentialService for Services {
     ) -> Result<Response<v1::ValidateCredentialResponse>, Status> {
         serve(request, async |call, message: v1::ValidateCredentialRequest| {
             let id: CredentialId = list::id("id", &message.id)?;
-            let (credential, validation) = self.control.validate_credential(&call, id).await?;
+            let (credential, validation) = self.control()?.validate_credential(&call, id).await?;
             let credential = self.show_credential(&credential, Some(&validation));
             Ok(v1::ValidateCredentialResponse { credential: Some(credential) })
         })
@@ -217,7 +217,8 @@ impl CredentialService for Services {
             violations.into_result()?;
             // Each call is recorded, so there is no request id.
             let mutation = Mutation { call, request: None, validate_only: false, reason: message.reason, claim: None };
-            let (secret, secret_version) = self.control.access_credential(mutation, id, message.secret_version).await?;
+            let (secret, secret_version) =
+                self.control()?.access_credential(mutation, id, message.secret_version).await?;
             let secret = Some(wire::credential::secret(&secret));
             Ok(v1::AccessCredentialResponse { secret, secret_version })
         })

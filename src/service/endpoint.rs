@@ -23,7 +23,7 @@ const MAX_EXCLUDED: usize = 100;
 impl Services {
     /// The endpoint with its health.
     pub(super) fn show_endpoint(&self, endpoint: &Endpoint) -> v1::Endpoint {
-        wire::endpoint::full(endpoint, self.control.board().load().health(endpoint.id).map(|entry| &***entry))
+        wire::endpoint::full(endpoint, self.reads.board().load().health(endpoint.id).map(|entry| &***entry))
     }
 }
 
@@ -56,11 +56,11 @@ impl EndpointService for Services {
     ) -> Result<Response<v1::CreateEndpointResponse>, Status> {
         serve(request, async |call, message: v1::CreateEndpointRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let input = wire::endpoint::input(message.endpoint.unwrap_or_default(), "endpoint", &mut violations);
             input.check("endpoint", Presence::Create, &mut violations);
             violations.into_result()?;
-            let endpoint = self.control.create_endpoint(mutation, input, message.set_default).await?;
+            let endpoint = self.control()?.create_endpoint(mutation, input, message.set_default).await?;
             Ok(v1::CreateEndpointResponse { endpoint: Some(self.show_endpoint(&endpoint)) })
         })
         .await
@@ -69,8 +69,8 @@ impl EndpointService for Services {
     async fn get_endpoint(&self, request: Request<v1::GetEndpointRequest>) -> Result<Response<RawAnswer>, Status> {
         serve(request, async |_, message: v1::GetEndpointRequest| {
             let id: EndpointId = list::id("id", &message.id)?;
-            let snapshot = self.control.snapshot().load();
-            Ok(encoded(snapshot.live_endpoint_entry(id)?, &self.control.board().load()).into())
+            let snapshot = self.reads.snapshot().load();
+            Ok(encoded(snapshot.live_endpoint_entry(id)?, &self.reads.board().load()).into())
         })
         .await
     }
@@ -88,8 +88,8 @@ impl EndpointService for Services {
                 labels: message.labels,
             };
             violations.into_result()?;
-            let (snapshot, board) = (self.control.snapshot().load(), self.control.board().load());
-            let present = self.control.present(&board);
+            let (snapshot, board) = (self.reads.snapshot().load(), self.reads.board().load());
+            let present = self.reads.present(&board);
             list.answer(
                 |request, fits| snapshot.list_endpoints(&filter, present, request, fits),
                 |entry| encoded(entry, &board),
@@ -104,7 +104,7 @@ impl EndpointService for Services {
     ) -> Result<Response<v1::UpdateEndpointResponse>, Status> {
         serve(request, async |call, message: v1::UpdateEndpointRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let mask = wire::mask::read(message.update_mask, SETTABLE, FIXED)?;
             let endpoint = message.endpoint.unwrap_or_default();
@@ -112,7 +112,7 @@ impl EndpointService for Services {
             let input = wire::endpoint::input(endpoint, "endpoint", &mut violations);
             input.check("endpoint", Presence::Update(&mask), &mut violations);
             violations.into_result()?;
-            let endpoint = self.control.update_endpoint(mutation, id, input, mask, expected).await?;
+            let endpoint = self.control()?.update_endpoint(mutation, id, input, mask, expected).await?;
             Ok(v1::UpdateEndpointResponse { endpoint: Some(self.show_endpoint(&endpoint)) })
         })
         .await
@@ -124,11 +124,11 @@ impl EndpointService for Services {
     ) -> Result<Response<v1::DeleteEndpointResponse>, Status> {
         serve(request, async |call, message: v1::DeleteEndpointRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let id = wire::id::parse("id", &message.id, &mut violations);
             violations.into_result()?;
-            self.control.delete_endpoint(mutation, id, expected).await?;
+            self.control()?.delete_endpoint(mutation, id, expected).await?;
             Ok(v1::DeleteEndpointResponse {})
         })
         .await
@@ -140,11 +140,11 @@ impl EndpointService for Services {
     ) -> Result<Response<v1::SetDefaultEndpointResponse>, Status> {
         serve(request, async |call, message: v1::SetDefaultEndpointRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let id = wire::id::parse("id", &message.id, &mut violations);
             violations.into_result()?;
-            let endpoint = self.control.set_default_endpoint(mutation, id, expected).await?;
+            let endpoint = self.control()?.set_default_endpoint(mutation, id, expected).await?;
             Ok(v1::SetDefaultEndpointResponse { endpoint: Some(self.show_endpoint(&endpoint)) })
         })
         .await
@@ -156,8 +156,8 @@ impl EndpointService for Services {
     ) -> Result<Response<v1::CheckEndpointHealthResponse>, Status> {
         serve(request, async |_, message: v1::CheckEndpointHealthRequest| {
             let id: EndpointId = list::id("id", &message.id)?;
-            let endpoint = self.control.snapshot().load().live_endpoint(id)?;
-            let health = self.health.check_now(id).await?;
+            let endpoint = self.reads.snapshot().load().live_endpoint(id)?;
+            let health = self.health()?.check_now(id).await?;
             let endpoint = Some(wire::endpoint::full(&endpoint, Some(&health)));
             Ok(v1::CheckEndpointHealthResponse { endpoint })
         })
@@ -170,8 +170,8 @@ impl EndpointService for Services {
             let provider = wire::id::parse("provider_id", &message.provider_id, &mut violations);
             let excluded = excluded(&message.exclude_endpoint_ids, &mut violations);
             violations.into_result()?;
-            let picked = self.control.pick_endpoint(provider, &excluded)?;
-            Ok(encoded(&picked, &self.control.board().load()).into())
+            let picked = self.reads.pick_endpoint(provider, &excluded)?;
+            Ok(encoded(&picked, &self.reads.board().load()).into())
         })
         .await
     }

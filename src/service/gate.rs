@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tonic::Code;
 use tonic::body::Body;
@@ -21,12 +22,13 @@ use tower::{Layer, Service};
 use super::arrival::Arrival;
 use super::departure::Departure;
 use super::in_flight::InFlight;
-use super::metadata::{self, REQUEST_ID, REVISION};
+use super::metadata::{self, REQUEST_ID, REVISION, STALE};
 use super::peer::{Peers, Share};
 use super::refused::Refusals;
 use super::status::status;
 use crate::auth::table::{self, Rpc};
 use crate::auth::{Access, Authenticator};
+use crate::changes::Contact;
 use crate::domain::{CallContext, Caller, Error, Result, Revision};
 use crate::failpoint;
 use crate::snapshot::SnapshotHandle;
@@ -52,10 +54,23 @@ pub struct Ended {
 /// What is told of every call that ended.
 pub type Observer = Arc<dyn Fn(&Ended) + Send + Sync>;
 
+/// Says who calls from the place that a request comes from.
+pub type Door = Arc<dyn Fn(&mut Request<Body>) -> Result<Caller> + Send + Sync>;
+
+/// Who says who calls.
+pub enum Callers {
+    /// Tokens and certificates, for every call.
+    Known(Authenticator),
+    /// The place that they call from. What is not answered here is for others to judge, by what the call brings.
+    Local(Door),
+}
+
 /// What the gate needs.
 pub struct Config {
-    pub authenticator: Authenticator,
+    pub callers: Callers,
     pub snapshot: SnapshotHandle,
+    /// How things stand with what the snapshot comes from.
+    pub contact: watch::Receiver<Contact>,
     /// What reflection asks of its callers; `None`: it is switched off.
     pub reflection: Option<Access>,
     /// Longest request message, in bytes.
@@ -195,9 +210,14 @@ impl Call {
         let rpc = self.rpc.ok_or_else(unknown)?;
         let deadline = metadata::deadline(request.headers()).map(|limit| limit.saturating_sub(EARLIER));
         if let Access::Role(role) = rpc.access {
-            let caller = Arc::new(self.config.authenticator.identify(metadata::authorization(request.headers())?)?);
+            let caller = Arc::new(match &self.config.callers {
+                Callers::Known(authenticator) => authenticator.identify(metadata::authorization(request.headers())?)?,
+                Callers::Local(door) => door(&mut request)?,
+            });
             self.caller = Some(Arc::clone(&caller));
-            caller.require(role)?;
+            if rpc.is_local() || matches!(self.config.callers, Callers::Known(_)) {
+                caller.require(role)?;
+            }
             let context = CallContext {
                 caller,
                 rpc: rpc.name,
@@ -259,7 +279,11 @@ impl Call {
             headers.insert(REQUEST_ID, value);
         }
         if metadata::code(headers) == Code::Ok {
-            headers.insert(REVISION, HeaderValue::from(self.revision().0));
+            // An answer that was only passed on has its own.
+            headers.entry(REVISION).or_insert_with(|| HeaderValue::from(self.revision().0));
+            if let Some(age) = self.config.contact.borrow().stale() {
+                headers.insert(STALE, HeaderValue::from(age.as_secs()));
+            }
         }
     }
 

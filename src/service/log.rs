@@ -40,7 +40,7 @@ impl Services {
         self.log.set(&filter, time).map_err(refused)?;
         // Also where the new filter leaves out what is less than an error.
         tracing::error!(actor, filter, seconds = time.as_secs(), "the filter of the log was changed");
-        let expire_time = Some(wire::time::write(self.control.now().after(time)));
+        let expire_time = Some(wire::time::write(self.reads.now().after(time)));
         Ok(v1::SetLogFilterResponse { filter, configured_filter, expire_time })
     }
 }

@@ -15,6 +15,9 @@ pub const REVISION: HeaderName = HeaderName::from_static("modelward-revision");
 /// The revision that the caller must see.
 pub const MIN_REVISION: HeaderName = HeaderName::from_static("modelward-min-revision");
 
+/// How many seconds ago what an answer is made from was last known to be the newest; only where that cannot be asked now.
+pub const STALE: HeaderName = HeaderName::from_static("modelward-stale-seconds");
+
 const MAX_TRACE_ID: usize = 100;
 const MAX_USER_AGENT: usize = 512;
 

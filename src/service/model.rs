@@ -20,7 +20,7 @@ use crate::wire::page::{RawAnswer, RawItem, RawPage};
 impl Services {
     /// The model with its availability and usage.
     pub(super) fn show_model(&self, model: &Model) -> v1::Model {
-        let board = self.control.board().load();
+        let board = self.reads.board().load();
         let (tested, used) = (board.availability(model.id), board.model_usage(model.id));
         wire::model::full(model, tested.map(|entry| &***entry), used.map(|entry| &***entry))
     }
@@ -50,11 +50,11 @@ impl ModelService for Services {
     ) -> Result<Response<v1::CreateModelResponse>, Status> {
         serve(request, async |call, message: v1::CreateModelRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let input = wire::model::input(message.model.unwrap_or_default(), "model", &mut violations);
             input.check("model", Presence::Create, &mut violations);
             violations.into_result()?;
-            let model = self.control.create_model(mutation, input, message.set_default).await?;
+            let model = self.control()?.create_model(mutation, input, message.set_default).await?;
             Ok(v1::CreateModelResponse { model: Some(self.show_model(&model)) })
         })
         .await
@@ -63,8 +63,8 @@ impl ModelService for Services {
     async fn get_model(&self, request: Request<v1::GetModelRequest>) -> Result<Response<RawAnswer>, Status> {
         serve(request, async |_, message: v1::GetModelRequest| {
             let id: ModelId = list::id("id", &message.id)?;
-            let snapshot = self.control.snapshot().load();
-            Ok(encoded(snapshot.live_model_entry(id)?, &self.control.board().load()).into())
+            let snapshot = self.reads.snapshot().load();
+            Ok(encoded(snapshot.live_model_entry(id)?, &self.reads.board().load()).into())
         })
         .await
     }
@@ -92,8 +92,8 @@ impl ModelService for Services {
                 labels: message.labels,
             };
             violations.into_result()?;
-            let (snapshot, board) = (self.control.snapshot().load(), self.control.board().load());
-            let present = self.control.present(&board);
+            let (snapshot, board) = (self.reads.snapshot().load(), self.reads.board().load());
+            let present = self.reads.present(&board);
             list.answer(
                 |request, fits| snapshot.list_models(&filter, present, request, fits),
                 |entry| encoded(entry, &board),
@@ -117,7 +117,7 @@ impl ModelService for Services {
             }
             violations.into_result()?;
             let capability = capability.ok_or_else(Error::internal)?;
-            let (snapshot, board) = (self.control.snapshot().load(), self.control.board().load());
+            let (snapshot, board) = (self.reads.snapshot().load(), self.reads.board().load());
             list.answer(
                 |request, fits| snapshot.list_models_by_capability(capability, min_score, request, fits),
                 |entry| encoded(entry, &board),
@@ -134,7 +134,7 @@ impl ModelService for Services {
             let mut violations = Violations::default();
             let wanted = wire::enums::filter("type", message.r#type, &mut violations).unwrap_or(ModelType::Chat);
             violations.into_result()?;
-            let model = self.control.snapshot().load().default_model(wanted).ok_or_else(|| Error::NotFound {
+            let model = self.reads.snapshot().load().default_model(wanted).ok_or_else(|| Error::NotFound {
                 kind: ResourceKind::Model,
                 id: format!("the default of the type {}", wanted.name()),
             })?;
@@ -149,7 +149,7 @@ impl ModelService for Services {
     ) -> Result<Response<v1::UpdateModelResponse>, Status> {
         serve(request, async |call, message: v1::UpdateModelRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let mask = wire::mask::read(message.update_mask, SETTABLE, FIXED)?;
             let model = message.model.unwrap_or_default();
@@ -158,7 +158,7 @@ impl ModelService for Services {
             input.check("model", Presence::Update(&mask), &mut violations);
             check_unpin("unpin_fields", &message.unpin_fields, &mut violations);
             violations.into_result()?;
-            let model = self.control.update_model(mutation, id, input, mask, message.unpin_fields, expected).await?;
+            let model = self.control()?.update_model(mutation, id, input, mask, message.unpin_fields, expected).await?;
             Ok(v1::UpdateModelResponse { model: Some(self.show_model(&model)) })
         })
         .await
@@ -170,12 +170,12 @@ impl ModelService for Services {
     ) -> Result<Response<v1::UpdateModelStatusResponse>, Status> {
         serve(request, async |call, message: v1::UpdateModelStatusRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let id = wire::id::parse("id", &message.id, &mut violations);
             let is_active = list::required("is_active", message.is_active, &mut violations);
             violations.into_result()?;
-            let model = self.control.set_model_active(mutation, id, is_active, expected).await?;
+            let model = self.control()?.set_model_active(mutation, id, is_active, expected).await?;
             Ok(v1::UpdateModelStatusResponse { model: Some(self.show_model(&model)) })
         })
         .await
@@ -187,11 +187,11 @@ impl ModelService for Services {
     ) -> Result<Response<v1::DeleteModelResponse>, Status> {
         serve(request, async |call, message: v1::DeleteModelRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let id = wire::id::parse("id", &message.id, &mut violations);
             violations.into_result()?;
-            self.control.delete_model(mutation, id, expected).await?;
+            self.control()?.delete_model(mutation, id, expected).await?;
             Ok(v1::DeleteModelResponse {})
         })
         .await
@@ -203,12 +203,12 @@ impl ModelService for Services {
     ) -> Result<Response<v1::SyncModelsResponse>, Status> {
         serve(request, async |call, message: v1::SyncModelsRequest| {
             let mut violations = Violations::default();
-            let mut mutation = self.mutation(call, &message, &mut violations);
+            let mut mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let provider = wire::id::parse("provider_id", &message.provider_id, &mut violations);
             violations.into_result()?;
             mutation.validate_only |= message.dry_run;
-            let summary = self.control.sync_models(mutation, provider, message.force, expected).await?;
+            let summary = self.control()?.sync_models(mutation, provider, message.force, expected).await?;
             Ok(wire::answer::sync(&summary))
         })
         .await
@@ -220,8 +220,8 @@ impl ModelService for Services {
     ) -> Result<Response<v1::TestModelResponse>, Status> {
         serve(request, async |call, message: v1::TestModelRequest| {
             let id: ModelId = list::id("id", &message.id)?;
-            let (model, availability) = self.control.test_model(&call, id).await?;
-            let board = self.control.board().load();
+            let (model, availability) = self.control()?.test_model(&call, id).await?;
+            let board = self.reads.board().load();
             let used = board.model_usage(id).map(|entry| &***entry);
             Ok(v1::TestModelResponse { model: Some(wire::model::full(&model, Some(&availability), used)) })
         })
@@ -234,11 +234,11 @@ impl ModelService for Services {
     ) -> Result<Response<v1::SetDefaultModelResponse>, Status> {
         serve(request, async |call, message: v1::SetDefaultModelRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let id = wire::id::parse("id", &message.id, &mut violations);
             violations.into_result()?;
-            let model = self.control.set_default_model(mutation, id, expected).await?;
+            let model = self.control()?.set_default_model(mutation, id, expected).await?;
             Ok(v1::SetDefaultModelResponse { model: Some(self.show_model(&model)) })
         })
         .await

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::Services;
 use crate::changes::RequestId;
 use crate::control::Mutation;
-use crate::domain::{CallContext, Revision, Violations, limits};
+use crate::domain::{CallContext, Result, Revision, Violations, limits};
 use crate::proto::v1;
 
 /// A request that changes configuration.
@@ -66,17 +66,26 @@ mutating!(
 
 impl Services {
     /// Reads the common fields of a mutation.
-    pub(super) fn mutation(&self, call: CallContext, message: &impl Mutating, violations: &mut Violations) -> Mutation {
+    ///
+    /// # Errors
+    /// As [`Services::control`].
+    pub(super) fn mutation(
+        &self,
+        call: CallContext,
+        message: &impl Mutating,
+        violations: &mut Violations,
+    ) -> Result<Mutation> {
+        let secrets = self.control()?.secrets();
         limits::REQUEST_ID.check("request_id", message.request_id(), violations);
         limits::REASON.check("reason", message.reason(), violations);
         let request = (!message.request_id().is_empty()).then(|| {
             // The encoding may hold a secret.
             let payload = Zeroizing::new(message.encode_to_vec());
-            let payload_hash = self.control.secrets().request_hash(call.rpc, &payload);
+            let payload_hash = secrets.request_hash(call.rpc, &payload);
             RequestId { id: message.request_id().to_owned(), payload_hash }
         });
         let (validate_only, reason) = (message.validate_only(), message.reason().to_owned());
-        Mutation { call, request, validate_only, reason, claim: None }
+        Ok(Mutation { call, request, validate_only, reason, claim: None })
     }
 }
 

@@ -3,20 +3,27 @@
 use super::list;
 use crate::control::outcome::Outcome;
 use crate::domain::model::MAX_TOKENS;
+use crate::domain::text::Text;
 use crate::domain::{Id, Violations};
 use crate::proto::v1;
 use crate::wire;
 
-const MAX_OUTCOMES: usize = 1000;
+/// The most outcomes of one report.
+pub const MAX_OUTCOMES: usize = 1000;
+const REPORT_ID: Text = Text::optional(100);
 
-pub fn read_all(messages: Vec<v1::Outcome>, violations: &mut Violations) -> Vec<Outcome> {
-    if !(1..=MAX_OUTCOMES).contains(&messages.len()) {
-        violations.add("outcomes", format!("must be 1 to {MAX_OUTCOMES}, found {}", messages.len()));
+/// Reads a report.
+pub fn read_all(message: &v1::ReportOutcomeRequest, violations: &mut Violations) -> Vec<Outcome> {
+    let count = message.outcomes.len();
+    if !(1..=MAX_OUTCOMES).contains(&count) {
+        violations.add("outcomes", format!("must be 1 to {MAX_OUTCOMES}, found {count}"));
     }
-    (0_usize..).zip(messages).take(MAX_OUTCOMES).map(|(place, message)| read(place, message, violations)).collect()
+    REPORT_ID.check("report_id", &message.report_id, violations);
+    let outcomes = message.outcomes.iter().take(MAX_OUTCOMES).enumerate();
+    outcomes.map(|(place, message)| read(place, message, violations)).collect()
 }
 
-fn read(place: usize, message: v1::Outcome, violations: &mut Violations) -> Outcome {
+fn read(place: usize, message: &v1::Outcome, violations: &mut Violations) -> Outcome {
     // Nearly all outcomes are good, and there are many: the name of a field is made when it is needed.
     let field = |name: &str| format!("outcomes[{place}].{name}");
     if message.http_status.is_some_and(|status| !(100..600).contains(&status)) {

@@ -22,7 +22,7 @@ use crate::wire::page::{RawAnswer, RawItem, RawPage};
 impl Services {
     /// The provider with its status.
     pub(super) fn show_provider(&self, provider: &Provider) -> v1::Provider {
-        wire::provider::full(provider, self.control.board().load().sync(provider.id).map(|entry| &***entry))
+        wire::provider::full(provider, self.reads.board().load().sync(provider.id).map(|entry| &***entry))
     }
 }
 
@@ -42,11 +42,11 @@ impl ProviderService for Services {
     ) -> Result<Response<v1::CreateProviderResponse>, Status> {
         serve(request, async |call, message: v1::CreateProviderRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let input = wire::provider::input(message.provider.unwrap_or_default(), "provider", &mut violations);
             input.check("provider", Presence::Create, &mut violations);
             violations.into_result()?;
-            let provider = self.control.create_provider(mutation, input).await?;
+            let provider = self.control()?.create_provider(mutation, input).await?;
             Ok(v1::CreateProviderResponse { provider: Some(self.show_provider(&provider)) })
         })
         .await
@@ -56,9 +56,9 @@ impl ProviderService for Services {
         serve(request, async |_, message: v1::GetProviderRequest| {
             let id: ProviderId = list::id("id", &message.id)?;
             // A deleted one answers too: its times tell until when it can be brought back.
-            let snapshot = self.control.snapshot().load();
+            let snapshot = self.reads.snapshot().load();
             let provider = snapshot.provider_entry(id).ok_or_else(|| Error::not_found(ResourceKind::Provider, id))?;
-            Ok(encoded(provider, &self.control.board().load()).into())
+            Ok(encoded(provider, &self.reads.board().load()).into())
         })
         .await
     }
@@ -76,7 +76,7 @@ impl ProviderService for Services {
                 show_deleted: message.show_deleted,
             };
             violations.into_result()?;
-            let (snapshot, board) = (self.control.snapshot().load(), self.control.board().load());
+            let (snapshot, board) = (self.reads.snapshot().load(), self.reads.board().load());
             list.answer(|request, fits| snapshot.list_providers(&filter, request, fits), |entry| encoded(entry, &board))
         })
         .await
@@ -88,7 +88,7 @@ impl ProviderService for Services {
     ) -> Result<Response<v1::UpdateProviderResponse>, Status> {
         serve(request, async |call, message: v1::UpdateProviderRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let mask = wire::mask::read(message.update_mask, SETTABLE, FIXED)?;
             let provider = message.provider.unwrap_or_default();
@@ -96,7 +96,7 @@ impl ProviderService for Services {
             let input = wire::provider::input(provider, "provider", &mut violations);
             input.check("provider", Presence::Update(&mask), &mut violations);
             violations.into_result()?;
-            let provider = self.control.update_provider(mutation, id, input, mask, expected).await?;
+            let provider = self.control()?.update_provider(mutation, id, input, mask, expected).await?;
             Ok(v1::UpdateProviderResponse { provider: Some(self.show_provider(&provider)) })
         })
         .await
@@ -108,12 +108,12 @@ impl ProviderService for Services {
     ) -> Result<Response<v1::UpdateProviderStatusResponse>, Status> {
         serve(request, async |call, message: v1::UpdateProviderStatusRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let id = wire::id::parse("id", &message.id, &mut violations);
             let is_active = list::required("is_active", message.is_active, &mut violations);
             violations.into_result()?;
-            let provider = self.control.set_provider_active(mutation, id, is_active, expected).await?;
+            let provider = self.control()?.set_provider_active(mutation, id, is_active, expected).await?;
             Ok(v1::UpdateProviderStatusResponse { provider: Some(self.show_provider(&provider)) })
         })
         .await
@@ -128,11 +128,11 @@ impl ProviderService for Services {
                 call.caller.require(Role::Admin)?;
             }
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let id = wire::id::parse("id", &message.id, &mut violations);
             violations.into_result()?;
-            self.control.delete_provider(mutation, id, message.purge, expected).await?;
+            self.control()?.delete_provider(mutation, id, message.purge, expected).await?;
             Ok(v1::DeleteProviderResponse {})
         })
         .await
@@ -144,11 +144,11 @@ impl ProviderService for Services {
     ) -> Result<Response<v1::UndeleteProviderResponse>, Status> {
         serve(request, async |call, message: v1::UndeleteProviderRequest| {
             let mut violations = Violations::default();
-            let mutation = self.mutation(call, &message, &mut violations);
+            let mutation = self.mutation(call, &message, &mut violations)?;
             let expected = expected(message.expected_revision, &mut violations);
             let id = wire::id::parse("id", &message.id, &mut violations);
             violations.into_result()?;
-            let provider = self.control.undelete_provider(mutation, id, expected).await?;
+            let provider = self.control()?.undelete_provider(mutation, id, expected).await?;
             Ok(v1::UndeleteProviderResponse { provider: Some(self.show_provider(&provider)) })
         })
         .await

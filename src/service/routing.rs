@@ -129,7 +129,7 @@ impl RoutingService for Services {
                 call.caller.require(Role::Consumer)?;
             }
             let Resolution { targets, revision, board } =
-                self.control.resolve_target(&call, &target_request(message)?).await?;
+                self.reads.resolve_target(&call, &target_request(message)?).await?;
             let mut targets = targets.iter().map(|target| write(target, &board));
             Ok(RawResolution { target: targets.next(), fallbacks: targets.collect(), revision: revision.0 })
         })
@@ -142,7 +142,7 @@ impl RoutingService for Services {
     ) -> Result<Response<v1::FetchSecretsResponse>, Status> {
         serve(request, async |call, message: v1::FetchSecretsRequest| {
             let ids = fetched_ids(&message.credential_ids)?;
-            let secrets = self.control.fetch_secrets(&call, &ids).await?;
+            let secrets = self.reads.fetch_secrets(&call, &ids).await?;
             Ok(v1::FetchSecretsResponse { secrets: secrets.iter().map(write_secret).collect() })
         })
         .await
@@ -152,12 +152,21 @@ impl RoutingService for Services {
         &self,
         request: Request<v1::ReportOutcomeRequest>,
     ) -> Result<Response<v1::ReportOutcomeResponse>, Status> {
-        serve(request, async |_, message: v1::ReportOutcomeRequest| {
+        serve(request, async |call, message: v1::ReportOutcomeRequest| {
+            if let Some(report) = &self.report {
+                report(message)?;
+                return Ok(v1::ReportOutcomeResponse {});
+            }
             let mut violations = Violations::default();
-            let outcomes = outcome::read_all(message.outcomes, &mut violations);
+            let outcomes = outcome::read_all(&message, &mut violations);
             violations.into_result()?;
-            for endpoint in self.control.report_outcomes(&outcomes) {
-                self.health.report_failure(endpoint);
+            if !message.report_id.is_empty()
+                && !self.control()?.is_new_report(&call.caller.identity, &message.report_id)
+            {
+                return Ok(v1::ReportOutcomeResponse {});
+            }
+            for endpoint in self.control()?.report_outcomes(&outcomes) {
+                self.health()?.report_failure(endpoint);
             }
             Ok(v1::ReportOutcomeResponse {})
         })

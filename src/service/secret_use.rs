@@ -31,7 +31,7 @@ impl Services {
         let order: Vec<_> = request.order.fields().filter_map(|(field, down)| Some((column(field)?, down))).collect();
         let size = request.size.get();
         let limit = i64::try_from(size.saturating_add(1)).unwrap_or(i64::MAX);
-        let found = self.control.secret_uses(&filter, &order, after.as_ref(), limit).await?;
+        let found = self.control()?.secret_uses(&filter, &order, after.as_ref(), limit).await?;
         let (total_size, revision) = match &request.cursor {
             Some(cursor) => (cursor.total_size, cursor.revision),
             None => (found.total_size, found.revision),

@@ -78,7 +78,9 @@ pub const fn code(error: &Error) -> Code {
         Error::NoHealthyEndpoint { .. }
         | Error::StoreUnavailable
         | Error::Stopping
+        | Error::UpstreamUnavailable
         | Error::ReplicaBehind { .. }
+        | Error::SecretNotHeld { .. }
         | Error::ProviderError { .. } => Code::Unavailable,
         Error::DeadlineExceeded => Code::DeadlineExceeded,
         Error::UnsupportedByProvider { .. }
@@ -86,7 +88,7 @@ pub const fn code(error: &Error) -> Code {
         | Error::UnknownMethod { .. }
         | Error::UnsupportedEncoding => Code::Unimplemented,
         Error::Unauthenticated { .. } => Code::Unauthenticated,
-        Error::Forbidden { .. } => Code::PermissionDenied,
+        Error::Forbidden { .. } | Error::NotForwarded { .. } => Code::PermissionDenied,
         Error::Compacted { .. } | Error::HistoryChanged => Code::OutOfRange,
         Error::SecretUnreadable { .. } => Code::DataLoss,
         Error::Internal { .. } => Code::Internal,
@@ -115,7 +117,9 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         }
         Error::SecretRefused { cause, .. } => vec![("cause", (*cause).to_owned())],
         Error::SyncShrinks { listed, known } => vec![("listed", listed.to_string()), ("known", known.to_string())],
-        Error::SecretDestroyed { credential_id } => vec![("credential_id", credential_id.to_string())],
+        Error::SecretDestroyed { credential_id } | Error::SecretNotHeld { credential_id } => {
+            vec![("credential_id", credential_id.to_string())]
+        }
         Error::KeyNotEverywhere { key_id, .. } => vec![("key_id", key_id.clone())],
         Error::LimitExceeded { limit, setting, .. } => {
             vec![("limit", limit.to_string()), ("setting", (*setting).to_owned())]
@@ -180,7 +184,12 @@ fn add_details(error: &Error, details: &mut ErrorDetails) {
         Error::LimitExceeded { what, .. } => {
             details.add_quota_failure_violation(*what, error.to_string());
         }
-        Error::NoHealthyEndpoint { .. } | Error::StoreUnavailable | Error::Stopping | Error::ReplicaBehind { .. } => {
+        Error::NoHealthyEndpoint { .. }
+        | Error::StoreUnavailable
+        | Error::Stopping
+        | Error::SecretNotHeld { .. }
+        | Error::UpstreamUnavailable
+        | Error::ReplicaBehind { .. } => {
             details.set_retry_info(Some(RETRY));
         }
         _ => {}

@@ -36,13 +36,14 @@ impl Services {
         violations.into_result()?;
         // Who comes back may well want to hear that it was deleted.
         if let (Some(id), Start::Now) = (provider, start) {
-            let snapshot = self.control.snapshot().load();
+            let snapshot = self.reads.snapshot().load();
             snapshot.provider_entry(id).ok_or_else(|| Error::not_found(ResourceKind::Provider, id))?;
         }
         Ok(Wanted {
-            watch_id: self.control.parts().ids.next(),
+            watch_id: self.reads.new_id(),
             start,
             state: message.include_state,
+            deleted: message.show_deleted,
             filter: Filter { kinds, provider },
             client: message.client_name.clone(),
             token: None,
@@ -137,7 +138,7 @@ impl WatchService for Services {
             let list = List::read::<Watcher>(call.rpc, &message, &mut violations)?;
             violations.into_result()?;
             let filter = WatcherFilter { client: list::text(message.client), replica: list::text(message.replica) };
-            let head = self.control.snapshot().head().revision;
+            let head = self.reads.snapshot().head().revision;
             let page = query::watchers(self.roster.list().await?, head, &filter, list.request())?;
             Ok(v1::ListWatchersResponse {
                 watchers: page.items.iter().map(|entry| show(entry, head)).collect(),

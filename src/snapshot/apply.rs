@@ -105,6 +105,17 @@ impl Snapshot {
         }
     }
 
+    /// Adds what another process shows of its configuration.
+    pub fn put_shown(&mut self, resource: &Resource) {
+        self.put(resource, &[], Timestamp::default());
+    }
+
+    /// The same configuration at another place of the log.
+    #[must_use]
+    pub fn at(self, head: Head) -> Self {
+        Self { head, ..self }
+    }
+
     fn put(&mut self, resource: &Resource, sealed: &[SealedSecret], time: Timestamp) {
         match resource {
             Resource::Provider(provider) => self.put_provider(Arc::clone(provider)),

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use imbl::HashMap;
+use imbl::{HashMap, HashSet};
 
 use super::changed::{Changed, Mark, StatusKey};
 use super::entry::Entry;
@@ -24,6 +24,10 @@ use crate::domain::provider::{Provider, SyncStatus};
 use crate::domain::time::Timestamp;
 use crate::domain::token::Token;
 use crate::domain::usage::{CredentialUsage, ModelUsage};
+
+mod shown;
+
+pub use shown::Shown;
 
 /// Shared access to the current [`Board`]. All clones are one board.
 #[derive(Debug, Clone, Default)]
@@ -44,10 +48,14 @@ pub struct Board {
     model_usage: Values<Model, ModelUsage>,
     sync: Values<Provider, SyncStatus>,
     token_use: Values<Token, Timestamp>,
+    /// Credentials whose secrets do not open elsewhere, where this process cannot look.
+    locked: HashSet<CredentialId>,
     /// What this process has counted and the store does not have yet.
     credential_uses: Pending<Credential, CredentialUsage>,
     model_uses: Pending<Model, ModelUsage>,
     changed: Changed,
+    /// Counts what was taken in from another process.
+    mirrored: StatusRevision,
 }
 
 type Values<R, T> = HashMap<Id<R>, Stamped<T>>;

@@ -26,6 +26,12 @@ impl Snapshot {
         behind(Some(self.providers.live()), part.after).filter(move |entry| only.is_none_or(|id| id == entry.id))
     }
 
+    /// Those that can be brought back.
+    pub fn deleted_providers_in(&self, part: Part<Provider>) -> impl Iterator<Item = &Arc<Entry<Provider>>> {
+        let only = part.provider;
+        behind(Some(self.providers.hidden()), part.after).filter(move |entry| only.is_none_or(|id| id == entry.id))
+    }
+
     pub fn endpoints_in(&self, part: Part<Endpoint>) -> impl Iterator<Item = &Arc<Entry<Endpoint>>> {
         self.children(&self.endpoints, part)
     }

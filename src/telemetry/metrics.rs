@@ -14,6 +14,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use self::process::Process;
+use super::sidecar_metrics::SidecarMetrics;
 
 mod process;
 
@@ -122,6 +123,8 @@ pub struct Metrics {
     spans_dropped: Family<Reason, Counter>,
     /// Spans that a collector took.
     pub spans_exported: Counter,
+    /// What only a sidecar counts.
+    pub sidecar: SidecarMetrics,
     /// Panics: bugs.
     pub panics: Counter,
 }
@@ -132,6 +135,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("modelward");
         let about = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What runs here", about);
+        let sidecar = SidecarMetrics::registered(&mut registry);
         let mut add = Adding(&mut registry);
         let rpcs = add.family("rpcs", "Calls by method and gRPC code");
         let rpc_duration = Family::new_with_constructor(duration_buckets as fn() -> Histogram);
@@ -144,8 +148,8 @@ impl Metrics {
         let writer_batch_size = Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]);
         add.0.register("writer_batch_size", "Writes per transaction", writer_batch_size.clone());
         let snapshot_age_seconds = Gauge::<f64, AtomicU64>::default();
-        let age = "Time since the database last confirmed what is in memory";
-        add.0.register("snapshot_age_seconds", age, snapshot_age_seconds.clone());
+        let help = "Time since the database last confirmed what is in memory";
+        add.0.register("snapshot_age_seconds", help, snapshot_age_seconds.clone());
         let metrics = Self {
             rpcs,
             rpc_duration,
@@ -182,6 +186,7 @@ impl Metrics {
             ),
             spans_exported: add.counter("spans_exported", "Spans of traces that the collector took"),
             spans_dropped: add.family("spans_dropped", "Spans of traces that were lost, by reason"),
+            sidecar,
             panics: add.counter("panics", "Bugs"),
             registry: Arc::new(registry),
             process: Process::registry(),

@@ -1,8 +1,8 @@
 //! Changes, as the audit log shows them and as Watch does.
 
 use super::enums::{WireEnum as _, wire_enum};
-use super::{number, resource, time};
-use crate::domain::{Change, Operation, ResourceKind};
+use super::{WireError, enums, id, number, resource, time};
+use crate::domain::{Change, Operation, ResourceKind, Revision};
 use crate::proto::v1;
 use crate::proto::v1::Change as Message;
 
@@ -43,6 +43,31 @@ pub fn watched(change: &Change) -> Message {
         changed_fields: change.changed_fields.clone(),
         ..Message::default()
     }
+}
+
+/// Reads a change; `token_hash` is that of the token's secret, if it is one of a token.
+///
+/// # Errors
+/// What this program would not have written so.
+pub(super) fn read(message: Message, token_hash: [u8; 32]) -> Result<Change, WireError> {
+    let resource = |message| resource::read(message, token_hash);
+    Ok(Change {
+        revision: Revision(message.revision),
+        ordinal: number::read_u32("change.ordinal", message.ordinal)?,
+        resource_kind: enums::read("change.resource_kind", message.resource_kind)?,
+        resource_id: id::read_uuid("change.resource_id", &message.resource_id)?,
+        operation: enums::read("change.operation", message.operation)?,
+        actor: message.actor,
+        rpc: message.rpc,
+        request_id: message.request_id,
+        reason: message.reason,
+        peer_address: message.peer_address,
+        user_agent: message.user_agent,
+        time: time::read_set("change.time", message.time)?,
+        before: message.before.map(resource).transpose()?,
+        after: message.after.map(resource).transpose()?,
+        changed_fields: message.changed_fields,
+    })
 }
 
 /// Whether Watch shows the change at all: tokens, key rings and uses of secrets are for the audit log alone.

@@ -16,7 +16,7 @@ use crate::domain::credential::{
 };
 use crate::domain::endpoint::Host;
 use crate::domain::secret::{CredentialSecret, SecretText};
-use crate::domain::usage::CredentialUsage;
+use crate::domain::usage::{CredentialUsage, Window};
 use crate::domain::{Timestamp, Violations};
 use crate::proto::v1;
 use crate::proto::v1::Credential as Message;
@@ -190,6 +190,50 @@ fn read_quota(quota: v1::CredentialQuota) -> Result<Quota, WireError> {
         limit: required("credential.quota.limit", quota.limit)?,
         unit: enums::read("credential.quota.unit", quota.unit.unwrap_or_default())?,
         period: enums::read("credential.quota.period", quota.period.unwrap_or_default())?,
+    })
+}
+
+/// # Errors
+/// The field that this program would not have written so.
+pub(super) fn read_validation(validation: v1::CredentialValidation) -> Result<Validation, WireError> {
+    Ok(Validation {
+        status: enums::read("validation.status", validation.status)?,
+        cause: enums::read("validation.cause", validation.cause)?,
+        message: validation.message,
+        last_validate_time: time::read("validation.last_validate_time", validation.last_validate_time)?,
+        secret_version: validation.secret_version,
+    })
+}
+
+/// How much was used in the latest day or month; of a credential that was never used nothing.
+#[must_use]
+pub fn window(window: Option<&Window>) -> Option<v1::UsageWindow> {
+    let window = window.filter(|window| window.start_time.is_some())?;
+    let start_time = window.start_time.map(time::write);
+    Some(v1::UsageWindow { start_time, requests: window.requests, tokens: window.tokens })
+}
+
+/// Reads the usage that was shown; what was used of a quota follows from the windows.
+///
+/// # Errors
+/// The field that this program would not have written so.
+pub(super) fn read_usage(
+    usage: v1::CredentialUsage,
+    day: Option<v1::UsageWindow>,
+    month: Option<v1::UsageWindow>,
+) -> Result<CredentialUsage, WireError> {
+    let window = |window: Option<v1::UsageWindow>| {
+        let window = window.unwrap_or_default();
+        let start_time = time::read("usage.start_time", window.start_time)?;
+        Ok(Window { start_time, requests: window.requests, tokens: window.tokens })
+    };
+    Ok(CredentialUsage {
+        day: window(day)?,
+        month: window(month)?,
+        total_requests: usage.total_requests,
+        total_failures: usage.total_failures,
+        total_tokens: usage.total_tokens,
+        last_use_time: time::read("usage.last_use_time", usage.last_use_time)?,
     })
 }
 

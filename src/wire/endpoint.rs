@@ -7,7 +7,7 @@ use prost::Message as _;
 
 use super::enums::{WireEnum as _, wire_enum};
 use super::meta::{message_with_meta, read_meta};
-use super::{WireError, duration, id, number, required, time};
+use super::{WireError, duration, enums, id, number, required, time};
 use crate::domain::Violations;
 use crate::domain::endpoint::input::{EndpointInput, HealthCheckInput, RetryInput};
 use crate::domain::endpoint::{BaseUrl, Endpoint, HealthCheckPolicy, RetryPolicy};
@@ -160,6 +160,26 @@ fn read_check(check: v1::HealthCheckPolicy) -> Result<HealthCheckPolicy, WireErr
         healthy_threshold: threshold("healthy_threshold", check.healthy_threshold)?,
         degraded_latency: duration::read("endpoint.health_check.degraded_latency", check.degraded_latency)?,
         path: required("endpoint.health_check.path", check.path)?,
+    })
+}
+
+/// Reads a health that was shown; how many probes succeeded in a row is not.
+///
+/// # Errors
+/// The field that this program would not have written so.
+pub(super) fn read_health(health: v1::EndpointHealth) -> Result<EndpointHealth, WireError> {
+    let http_status =
+        u16::try_from(health.http_status).map_err(|_| WireError::at("health.http_status", "too large"))?;
+    Ok(EndpointHealth {
+        status: enums::read("health.status", health.status)?,
+        cause: enums::read("health.cause", health.cause)?,
+        latency: health.latency.map(|latency| duration::read("health.latency", Some(latency))).transpose()?,
+        last_check_time: time::read("health.last_check_time", health.last_check_time)?,
+        last_transition_time: time::read("health.last_transition_time", health.last_transition_time)?,
+        consecutive_failures: number::read_u32("health.consecutive_failures", health.consecutive_failures)?,
+        consecutive_successes: 0,
+        message: health.message,
+        http_status: (http_status != 0).then_some(http_status),
     })
 }
 

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::{WireError, change, enums, id, number, required, resource, time};
-use crate::domain::{Change, Resource, Revision};
+use super::{WireError, change, required};
+use crate::domain::{Change, Resource};
 use crate::proto::storage::LogRecord;
 use crate::proto::v1;
 
@@ -37,24 +37,7 @@ pub fn decode(payload: &[u8]) -> Result<Change, WireError> {
     let record = LogRecord::decode(payload).map_err(|_| WireError::at("change", "does not decode"))?;
     let message = required("change", record.change)?;
     let token_hash = read_hash(&message, &record.token_hash)?;
-    let resource = |message| resource::read(message, token_hash);
-    Ok(Change {
-        revision: Revision(message.revision),
-        ordinal: number::read_u32("change.ordinal", message.ordinal)?,
-        resource_kind: enums::read("change.resource_kind", message.resource_kind)?,
-        resource_id: id::read_uuid("change.resource_id", &message.resource_id)?,
-        operation: enums::read("change.operation", message.operation)?,
-        actor: message.actor,
-        rpc: message.rpc,
-        request_id: message.request_id,
-        reason: message.reason,
-        peer_address: message.peer_address,
-        user_agent: message.user_agent,
-        time: time::read_set("change.time", message.time)?,
-        before: message.before.map(resource).transpose()?,
-        after: message.after.map(resource).transpose()?,
-        changed_fields: message.changed_fields,
-    })
+    change::read(message, token_hash)
 }
 
 /// A change of a token has a hash of 32 bytes: a token with another one would open to nobody, or to anybody.

@@ -218,6 +218,31 @@ fn read_sources(sources: BTreeMap<String, i32>) -> Result<BTreeMap<String, Field
     sources.into_iter().map(read).collect()
 }
 
+/// # Errors
+/// The field that this program would not have written so.
+pub(super) fn read_availability(availability: v1::ModelAvailability) -> Result<Availability, WireError> {
+    let latency = availability.latency.map(|latency| duration::read("availability.latency", Some(latency)));
+    Ok(Availability {
+        status: enums::read("availability.status", availability.status)?,
+        cause: enums::read("availability.cause", availability.cause)?,
+        latency: latency.transpose()?,
+        message: availability.message,
+        last_test_time: time::read("availability.last_test_time", availability.last_test_time)?,
+    })
+}
+
+/// # Errors
+/// The field that this program would not have written so.
+pub(super) fn read_usage(usage: v1::ModelUsage) -> Result<ModelUsage, WireError> {
+    Ok(ModelUsage {
+        total_requests: usage.total_requests,
+        total_failures: usage.total_failures,
+        total_input_tokens: usage.total_input_tokens,
+        total_output_tokens: usage.total_output_tokens,
+        last_use_time: time::read("usage.last_use_time", usage.last_use_time)?,
+    })
+}
+
 /// Reads what a caller sent at `field`. Fields that nobody sets are ignored.
 pub fn input(message: Message, field: &str, violations: &mut Violations) -> ModelInput {
     let path = |name: &str| format!("{field}.{name}");

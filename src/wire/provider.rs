@@ -104,6 +104,21 @@ pub fn read(message: Message) -> Result<Provider, WireError> {
     })
 }
 
+/// # Errors
+/// The field that this program would not have written so.
+pub(super) fn read_sync(sync: v1::SyncStatus) -> Result<SyncStatus, WireError> {
+    Ok(SyncStatus {
+        last_time: time::read_set("sync.last_time", sync.last_time)?,
+        result: enums::read("sync.result", sync.result)?,
+        message: sync.message,
+        added: number::read_u32("sync.added", sync.added)?,
+        updated: number::read_u32("sync.updated", sync.updated)?,
+        deprecated: number::read_u32("sync.deprecated", sync.deprecated)?,
+        restored: number::read_u32("sync.restored", sync.restored)?,
+        unchanged: number::read_u32("sync.unchanged", sync.unchanged)?,
+    })
+}
+
 /// Reads what a caller sent at `field`. Fields that nobody sets are ignored.
 pub fn input(message: Message, field: &str, violations: &mut Violations) -> ProviderInput {
     let policy = message.sync_policy.unwrap_or_default();

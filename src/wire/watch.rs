@@ -17,6 +17,7 @@ use crate::proto::v1::resource_status::Status;
 use crate::snapshot::{Board, StatusKey};
 
 mod codec;
+pub mod read;
 pub mod token;
 
 pub use codec::StreamCodec;
@@ -197,8 +198,11 @@ pub fn status(key: StatusKey, board: &Board, credential: Option<credential::Stat
             (id.uuid(), Status::Endpoint(v1::EndpointLiveStatus { health: message.health }))
         }
         StatusKey::Credential(id) => {
-            let message = credential::status(credential?);
+            let shown = credential?;
+            let message = credential::status(shown);
             let status = v1::CredentialLiveStatus {
+                day: credential::window(shown.usage.map(|usage| &usage.day)),
+                month: credential::window(shown.usage.map(|usage| &usage.month)),
                 state: message.state,
                 decryptable: message.decryptable,
                 validation: message.validation,

@@ -20,6 +20,7 @@ use crate::support::{eventually, within};
 
 mod attacker;
 mod honest;
+mod sidecar;
 
 use attacker::{Victim, drain};
 use honest::Honest;
@@ -34,24 +35,35 @@ const HALF_SENT: usize = 100;
 struct Stand {
     process: Process,
     victim: Victim,
+    /// What the honest client reads; none: it makes something to read.
+    known: Option<String>,
     _directory: TempDir,
+}
+
+impl Stand {
+    fn honest(&self) -> Honest {
+        match &self.known {
+            Some(provider) => Honest::start_reading(&self.process, provider.clone()),
+            None => Honest::start(&self.process),
+        }
+    }
 }
 
 fn stand(variables: &[(&str, &str)]) -> Stand {
     let directory = TempDir::new().unwrap();
     let process = Process::start(directory.path(), variables);
     let victim = Victim { address: process.address(), token: process.token() };
-    Stand { process, victim, _directory: directory }
+    Stand { process, victim, known: None, _directory: directory }
 }
 
 /// Attacks while an honest client calls, and checks what that did to it and to the server's memory.
 async fn survive<T>(stand: &Stand, name: &str, attack: impl AsyncFnOnce(Instant) -> T) -> T {
     let until = Duration::from_secs(effort(4, 30) as u64);
-    let quiet = Honest::start(&stand.process);
+    let quiet = stand.honest();
     tokio::time::sleep(Duration::from_millis(700)).await;
     let quiet = tokio::task::block_in_place(|| quiet.finish());
     let before = stand.process.memory();
-    let honest = Honest::start(&stand.process);
+    let honest = stand.honest();
     let mut peak = before;
     let attacked = {
         let mut attack = std::pin::pin!(attack(Instant::now() + until));

@@ -25,6 +25,7 @@ use crate::support::vendor::{Mode, Vendor};
 use crate::support::{Engine, eventually};
 
 mod frozen;
+mod sidecar;
 mod streams;
 
 /// How long stopping may take, whoever is connected.

@@ -23,6 +23,7 @@ use crate::support::{Engine, Server, eventually, within};
 mod commit;
 mod freeze;
 pub mod load;
+mod sidecar;
 
 /// How soon a write fails.
 const FAILS: Duration = Duration::from_secs(2);

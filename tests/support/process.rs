@@ -140,10 +140,32 @@ impl Process {
         process
     }
 
-    fn launch(command: Command, directory: &Path, variables: &[(&str, &str)]) -> Self {
+    /// Starts a sidecar of whoever serves at `upstream`, known by `token`, which lets in every process of this machine. It
+    /// may never be ready.
+    pub fn spawn_sidecar(directory: &Path, upstream: &str, token: &str, arguments: &[&str]) -> Self {
+        fs::write(directory.join("identity"), token).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_modelward"));
+        command.args(["sidecar", "--upstream", upstream, "--identity-file", "identity"]);
+        command.args(["--set", "sidecar.open_loopback=true"]).args(arguments);
+        Self::run(command, directory, &[])
+    }
+
+    /// The same, ready.
+    pub fn sidecar(directory: &Path, upstream: &str, token: &str, arguments: &[&str]) -> Self {
+        let mut process = Self::spawn_sidecar(directory, upstream, token, arguments);
+        process.wait_until_ready();
+        process
+    }
+
+    fn launch(mut command: Command, directory: &Path, variables: &[(&str, &str)]) -> Self {
+        command.arg("serve");
+        Self::run(command, directory, variables)
+    }
+
+    fn run(command: Command, directory: &Path, variables: &[(&str, &str)]) -> Self {
         let (log, file) = new_log(directory);
         let child = bare(command, directory)
-            .args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--log-format", "json"])
+            .args(["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--log-format", "json"])
             .args(["--data-dir", "data"])
             .envs(variables.iter().copied())
             .stdout(Stdio::null())

@@ -94,8 +94,14 @@ impl Server {
 
     /// Stops it and starts another one on the same database and directory.
     pub async fn restart(self) -> Self {
+        self.restart_after(|_| {}).await
+    }
+
+    /// The same; something is done to the directory meanwhile.
+    pub async fn restart_after(self, meanwhile: impl FnOnce(&Path)) -> Self {
         let Self { app, settings, directory, .. } = self;
         app.stop().await;
+        meanwhile(directory.path());
         Self::run(settings, directory).await
     }
 

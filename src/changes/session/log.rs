@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use tokio::time::timeout;
 
+use crate::changes::past::Past;
 use crate::changes::published::Published;
 use crate::changes::tail::READ_LIMIT;
 use crate::changes::watches::Shared;
@@ -45,11 +46,14 @@ impl LogReader {
             Some((revision, ordinal)) => LogPlace { revision, ordinal: Some(ordinal) },
             None => LogPlace { revision, ordinal: None },
         };
+        let Past::Database { store, .. } = &shared.parts.past else {
+            return Err(Error::Compacted { oldest: shared.history.begin() });
+        };
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
-        let read = timeout(READ_LIMIT, shared.parts.store.log_lines(place, limit)).await;
+        let read = timeout(READ_LIMIT, store.log_lines(place, limit)).await;
         let mut rows = read.map_err(|_| Error::StoreUnavailable)??;
         if rows.first().is_some_and(|row| !follows(place, row)) {
-            return Err(Error::Compacted { oldest: shared.parts.store.log_begin().await? });
+            return Err(Error::Compacted { oldest: store.log_begin().await? });
         }
         // Of a full page the last line only shows whether the one before it ends its revision.
         let next = if rows.len() == PAGE { rows.pop() } else { None };

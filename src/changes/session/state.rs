@@ -6,8 +6,10 @@ use bytes::{Bytes, BytesMut};
 use uuid::Uuid;
 
 use super::Session;
+use crate::changes::published::Filter;
 use crate::changes::states::{StatePart, Walk};
 use crate::changes::watchers::Pin;
+use crate::changes::watches::Shared;
 use crate::domain::{Id, Meta, ResourceKind, Result, Revision};
 use crate::snapshot::{Part, StatusKey};
 use crate::wire;
@@ -17,14 +19,33 @@ use crate::wire::watch::{Event, StateOf};
 /// made and waits for its client; and who is served in turn must ask again before it counts as one that does not read.
 const FULL: usize = 32 * 1024;
 
-/// The kinds, parents before children.
-const STAGES: [ResourceKind; 5] = [
-    ResourceKind::Provider,
-    ResourceKind::Endpoint,
-    ResourceKind::Credential,
-    ResourceKind::Model,
-    ResourceKind::Binding,
+/// What is told one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// What is live, of one kind.
+    Live(ResourceKind),
+    /// Providers that were deleted and can be brought back.
+    Deleted,
+}
+
+/// Parents before children.
+const STAGES: [Stage; 6] = [
+    Stage::Live(ResourceKind::Provider),
+    Stage::Deleted,
+    Stage::Live(ResourceKind::Endpoint),
+    Stage::Live(ResourceKind::Credential),
+    Stage::Live(ResourceKind::Model),
+    Stage::Live(ResourceKind::Binding),
 ];
+
+impl Stage {
+    const fn kind(self) -> ResourceKind {
+        match self {
+            Self::Live(kind) => kind,
+            Self::Deleted => ResourceKind::Provider,
+        }
+    }
+}
 
 /// A message that is being filled.
 #[derive(Default)]
@@ -45,6 +66,15 @@ impl Chunk {
         self.size += status.as_ref().map_or(0, Bytes::len);
         self.statuses.extend(status);
     }
+}
+
+/// Tells a state, a part at a time.
+pub(in crate::changes) struct Teller<'a> {
+    pub shared: &'a Shared,
+    pub filter: &'a Filter,
+    /// Also deleted providers.
+    pub deleted: bool,
+    pub pin: &'a Pin,
 }
 
 impl Session {
@@ -77,21 +107,25 @@ impl Session {
 
     /// The part at a place of the state: as it was made for another stream, or made now.
     fn part(&self, walk: Walk, pin: &Arc<Pin>) -> StatePart {
-        if !self.filter.is_open() {
-            return self.make(walk, pin);
+        let teller = Teller { shared: &self.shared, filter: &self.filter, deleted: self.deleted, pin };
+        if !self.filter.is_open() || self.deleted {
+            return teller.make(walk);
         }
         self.shared.states.part(pin, walk.number).unwrap_or_else(|| {
-            let made = self.make(walk, pin);
+            let made = teller.make(walk);
             self.shared.states.keep(pin, walk.number, &made);
             made
         })
     }
+}
 
-    fn make(&self, mut walk: Walk, pin: &Pin) -> StatePart {
+impl Teller<'_> {
+    /// The part at a place of the state.
+    pub fn make(&self, mut walk: Walk) -> StatePart {
         let mut chunk = Chunk::default();
-        while let Some(kind) = STAGES.get(walk.stage) {
-            if self.filter.shows_kind(*kind) {
-                walk.after = self.add(*kind, walk.after, pin, &mut chunk);
+        while let Some(stage) = STAGES.get(walk.stage) {
+            if self.filter.shows_kind(stage.kind()) && (*stage != Stage::Deleted || self.deleted) {
+                walk.after = self.add(*stage, walk.after, &mut chunk);
             }
             if chunk.is_full() {
                 break;
@@ -104,9 +138,10 @@ impl Session {
         StatePart { body, next }
     }
 
-    /// Adds resources of one kind until the message is full; behind which one it goes on.
-    fn add(&self, kind: ResourceKind, after: Option<Uuid>, pin: &Pin, chunk: &mut Chunk) -> Option<Uuid> {
-        let (snapshot, board) = (&pin.snapshot, &pin.board);
+    /// Adds resources of one stage until the message is full; behind which one it goes on.
+    fn add(&self, stage: Stage, after: Option<Uuid>, chunk: &mut Chunk) -> Option<Uuid> {
+        let kind = stage.kind();
+        let (snapshot, board) = (&self.pin.snapshot, &self.pin.board);
         let provider = self.filter.provider;
         let status = |key: StatusKey| self.shared.status(key, board, snapshot);
         let known = |key: StatusKey| if board.knows(key) { status(key) } else { None };
@@ -124,6 +159,10 @@ impl Session {
                 }
             };
         }
+        let Stage::Live(kind) = stage else {
+            add!(deleted_providers_in, provider, |id| known(StatusKey::Provider(id)));
+            return last;
+        };
         match kind {
             ResourceKind::Provider => add!(providers_in, provider, |id| known(StatusKey::Provider(id))),
             ResourceKind::Endpoint => add!(endpoints_in, endpoint, |id| status(StatusKey::Endpoint(id))),

@@ -10,6 +10,7 @@ async fn open(replica: &Running, start: Start) -> Session {
         watch_id: Uuid::from_u128(1),
         start,
         state: false,
+        deleted: false,
         filter: Filter::default(),
         client: String::new(),
         token: None,

@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::usage::{CredentialUsage, DailyUses, Uses};
 use crate::routing::Router;
 use crate::snapshot::fixtures::{self, at, id};
-use crate::snapshot::{Sealed, Snapshot, StatusBoard, UsesOf};
+use crate::snapshot::{Snapshot, StatusBoard, UsesOf};
 
 mod choice;
 
@@ -75,7 +75,10 @@ impl World {
             router: &self.router,
             now: self.now,
             exclude: &self.exclude,
-            readable: &|sealed: &Sealed| sealed.master_key_id == "k1",
+            readable: &|credential| {
+                let sealed = snapshot.sealed(credential.id, credential.secret_version);
+                sealed.is_some_and(|sealed| sealed.master_key_id == "k1")
+            },
         };
         let found = resolve(scene, Wanted { selector, max_fallbacks })?;
         Ok(found.iter().map(numbers).collect())

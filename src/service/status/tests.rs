@@ -44,6 +44,7 @@ fn samples() -> Vec<Error> {
         Error::NoHealthyEndpoint { provider_id: ID },
         Error::StoreUnavailable,
         Error::Stopping,
+        Error::UpstreamUnavailable,
         Error::ReplicaBehind { current: Revision(3) },
         Error::ProviderError { http_status: Some(503), message: "busy".into() },
         Error::DeadlineExceeded,
@@ -53,6 +54,7 @@ fn samples() -> Vec<Error> {
         Error::UnsupportedEncoding,
         Error::Unauthenticated { problem: "no authorization in the metadata" },
         Error::Forbidden { role: Role::Admin },
+        Error::SecretNotHeld { credential_id: ID },
         Error::Compacted { oldest: Revision(4) },
         Error::HistoryChanged,
         Error::SecretUnreadable { credential_id: ID, key_id: "k".into() },
@@ -126,7 +128,12 @@ fn bad_fields_are_named_and_who_may_try_again_is_told_when() {
     for error in samples() {
         let again = matches!(
             error,
-            Error::NoHealthyEndpoint { .. } | Error::StoreUnavailable | Error::Stopping | Error::ReplicaBehind { .. }
+            Error::SecretNotHeld { .. }
+                | Error::NoHealthyEndpoint { .. }
+                | Error::StoreUnavailable
+                | Error::Stopping
+                | Error::UpstreamUnavailable
+                | Error::ReplicaBehind { .. }
         );
         assert_eq!(details(error.clone()).retry_info().is_some(), again, "{error:?}");
     }

@@ -5,9 +5,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
-use crate::domain::ChainHash;
-use crate::domain::Revision;
 use crate::domain::image::StatusRevision;
+use crate::domain::{ChainHash, Head, Revision};
 
 /// The first byte of every token. Another form gets another one, and old tokens are refused.
 const VERSION: u8 = 1;
@@ -38,6 +37,14 @@ pub struct ResumeToken {
 }
 
 impl ResumeToken {
+    /// The place in the log, with as much of the hash as is known.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        let mut hash = ChainHash::default();
+        hash.0.iter_mut().zip(self.hash.0).for_each(|(byte, known)| *byte = known);
+        Head { revision: self.revision, hash }
+    }
+
     #[must_use]
     pub fn write(&self) -> String {
         let mut bytes = Vec::with_capacity(LENGTH);

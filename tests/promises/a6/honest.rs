@@ -1,6 +1,7 @@
 //! An honest client among attackers: one connection, one call after the other, each timed.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -40,11 +41,20 @@ pub struct Honest {
 
 impl Honest {
     pub fn start(process: &Process) -> Self {
+        Self::begin((process.address(), process.token()), None)
+    }
+
+    /// One that only reads this provider, and has no token.
+    pub fn start_reading(process: &Process, provider: String) -> Self {
+        Self::begin((process.address(), "none".to_owned()), Some(provider))
+    }
+
+    fn begin(caller: (SocketAddr, String), provider: Option<String>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (caller, told) = ((process.address(), process.token()), Arc::clone(&stop));
+        let told = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(calls(caller, &told))
+            runtime.block_on(calls(caller, provider, &told))
         });
         Self { stop, thread }
     }
@@ -55,17 +65,22 @@ impl Honest {
     }
 }
 
-async fn calls((address, token): (std::net::SocketAddr, String), stop: &AtomicBool) -> Timed {
+async fn calls((address, token): (SocketAddr, String), known: Option<String>, stop: &AtomicBool) -> Timed {
     let caller = crate::support::server::Caller::at(address, Some(token));
-    let name = format!("honest-{}", fastrand::u64(..));
-    let there = caller.try_provider(provider(&name, ProviderKind::Ollama)).await.unwrap();
+    let id = match known {
+        Some(id) => id,
+        None => {
+            let name = format!("honest-{}", fastrand::u64(..));
+            caller.try_provider(provider(&name, ProviderKind::Ollama)).await.unwrap().id
+        }
+    };
     let mut client = caller.providers();
     let mut windows = Vec::new();
     while windows.is_empty() || !stop.load(Ordering::Relaxed) {
         let mut times = Vec::with_capacity(WINDOW);
         for _ in 0..WINDOW {
             let began = Instant::now();
-            client.get_provider(v1::GetProviderRequest { id: there.id.clone() }).await.unwrap();
+            client.get_provider(v1::GetProviderRequest { id: id.clone() }).await.unwrap();
             times.push(began.elapsed());
             tokio::time::sleep(Duration::from_millis(2)).await;
         }

@@ -190,7 +190,11 @@ impl<'a> Ways<'a> {
         // What does not belong where it is: an id that is a secret.
         let outcomes =
             vec![v1::Outcome { credential_id: self.canary("an outcome"), success: Some(false), ..Default::default() }];
-        let answer = self.admin.routing().report_outcome(v1::ReportOutcomeRequest { outcomes }).await;
+        let answer = self
+            .admin
+            .routing()
+            .report_outcome(v1::ReportOutcomeRequest { outcomes, report_id: self.canary("a report") })
+            .await;
         self.evidence.told(answer);
         let target = v1::ResolveTargetRequest {
             selector: Some(v1::resolve_target_request::Selector::ModelId(self.canary("a selector"))),
