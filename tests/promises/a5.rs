@@ -116,6 +116,8 @@ async fn a5_bad_requests_reach_the_other_database_too() {
 const REGRESSIONS: &[(&str, &[u8], &str)] = &[
     // credential.allowed_hosts = "zero\u{200b}width", which was kept as another host.
     ("modelward.v1.CredentialService/CreateCredential", b"\x0a\x0f\x92\x01\x0czero\xe2\x80\x8bwidth", "INVALID_FIELD"),
+    // identity = "a\0b", which PostgreSQL refuses: INTERNAL.
+    ("modelward.v1.AuditService/ListSecretUse", b"\x2a\x03a\x00b", "INVALID_FIELD"),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
