@@ -22,11 +22,11 @@ async fn a6_one_client_cannot_exhaust_a_sidecar() {
         async |until| {
             let mut attackers = JoinSet::new();
             let victim = stand.victim.clone();
-            attackers.spawn(async move { drop(victim.reset_flood(until).await) });
+            attackers.spawn(async move { _ = victim.reset_flood(until).await });
             let victim = stand.victim.clone();
-            attackers.spawn(async move { drop(victim.too_large(until).await) });
+            attackers.spawn(async move { _ = victim.too_large(until).await });
             let victim = stand.victim.clone();
-            attackers.spawn(async move { drop(victim.never_read(1000, until).await) });
+            attackers.spawn(async move { victim.never_read(1000, until).await });
             let refused = stand.victim.half_sent(HALF_SENT, until).await;
             attackers.join_all().await;
             refused
