@@ -19,7 +19,12 @@ use crate::support::vendor::Vendor;
 use crate::support::watching::{Checker, Watching, logged, resume};
 use crate::support::{Server, eventually, for_each_engine};
 
+mod copy;
+mod door;
 mod outage;
+mod outcomes;
+mod stage;
+mod writes;
 
 /// A sidecar, and the directory that it lives in.
 struct Beside {

@@ -27,6 +27,8 @@ use crate::secrets::{FileSeal, KeyError};
 pub const INTERVAL: Duration = Duration::from_secs(5);
 /// How often a copy that has not changed is written again.
 pub const CONFIRMED: Duration = Duration::from_mins(1);
+/// A confirmation that is newer by less is the same one.
+const NEWER: Duration = Duration::from_secs(1);
 /// Larger states are not kept: some hundred thousand models.
 const MAX_SIZE: u64 = 256 * 1024 * 1024;
 /// How a copy begins; then comes its format.
@@ -213,7 +215,7 @@ impl CacheWriter {
         let (version, confirmed) = (self.source.version(), self.source.confirmed());
         if let Some((written, at, since)) = self.written
             && written == version
-            && (at == confirmed || !last && since.elapsed() < CONFIRMED)
+            && (confirmed.since(at) < NEWER || !last && since.elapsed() < CONFIRMED)
         {
             return;
         }

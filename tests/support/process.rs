@@ -143,11 +143,22 @@ impl Process {
     /// Starts a sidecar of whoever serves at `upstream`, known by `token`, which lets in every process of this machine. It
     /// may never be ready.
     pub fn spawn_sidecar(directory: &Path, upstream: &str, token: &str, arguments: &[&str]) -> Self {
+        Self::spawn_sidecar_with(directory, upstream, token, arguments, &[])
+    }
+
+    /// The same with these variables.
+    pub fn spawn_sidecar_with(
+        directory: &Path,
+        upstream: &str,
+        token: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         fs::write(directory.join("identity"), token).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_modelward"));
         command.args(["sidecar", "--upstream", upstream, "--identity-file", "identity"]);
         command.args(["--set", "sidecar.open_loopback=true"]).args(arguments);
-        Self::run(command, directory, &[])
+        Self::run(command, directory, variables)
     }
 
     /// The same, ready.

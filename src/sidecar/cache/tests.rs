@@ -186,15 +186,15 @@ async fn what_changes_is_written_and_what_does_not_is_not() {
     source.version.store(1, Ordering::SeqCst);
     until(|| written.load(Ordering::SeqCst) == 1).await;
     let taken = source.taken.load(Ordering::SeqCst);
-    source.confirmed.store(2, Ordering::SeqCst);
+    source.confirmed.store(2_000_000, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!((written.load(Ordering::SeqCst), source.taken.load(Ordering::SeqCst)), (1, taken));
     source.version.store(2, Ordering::SeqCst);
     until(|| written.load(Ordering::SeqCst) == 2).await;
-    source.confirmed.store(3, Ordering::SeqCst);
+    source.confirmed.store(3_000_000, Ordering::SeqCst);
     tasks.shutdown(Duration::from_secs(20)).await;
     let left = cache.load().map(|copy| (copy.revision, copy.confirmed.micros()));
-    assert_eq!((left, written.load(Ordering::SeqCst)), (Some((2, 3)), 3), "a stop writes what is left");
+    assert_eq!((left, written.load(Ordering::SeqCst)), (Some((2, 3_000_000)), 3), "a stop writes what is left");
 }
 
 #[tokio::test]
