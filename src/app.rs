@@ -75,7 +75,8 @@ impl App {
         log: Option<LogFilterControl>,
     ) -> anyhow::Result<Self> {
         let tasks = Tasks::new();
-        let started = Self::start_in(&tasks, settings, metrics, log).await;
+        // On the heap: what it holds across its waits is large.
+        let started = Box::pin(Self::start_in(&tasks, settings, metrics, log)).await;
         if started.is_err() {
             tasks.shutdown(Duration::from_secs(1)).await;
         }
@@ -159,8 +160,7 @@ pub async fn serve(mut settings: Settings, metrics: Metrics, log: LogFilterContr
     descriptors::provide(&mut settings.limits.max_connections);
     let mut signals = signal::Signals::listen().context("cannot listen for signals")?;
     let app = tokio::select! {
-        // On the heap: what it holds across its waits is large.
-        app = Box::pin(App::start_logging(settings, metrics, Some(log))) => app?,
+        app = App::start_logging(settings, metrics, Some(log)) => app?,
         () = signals.stop() => return Ok(()),
     };
     let crippled = app.tasks.crippled();

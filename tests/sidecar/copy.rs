@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt as _;
 
 use tonic::Code;
 
-use super::stage::{SECRET, Stage, resolve};
+use super::stage::{SECRET, Stage, local, resolve};
 use crate::support::server::Caller;
 use crate::support::{Refusal, eventually};
 
@@ -19,12 +19,12 @@ async fn holds(stage: &Stage, caller: &Caller) {
 async fn a_sidecar_starts_from_its_copy_and_says_how_old_that_is() {
     let stage = Stage::set().await;
     let mut first = stage.sidecar(&["--serve-secrets"]);
-    holds(&stage, &stage.local(&first)).await;
+    holds(&stage, &local(&first)).await;
     assert!(first.terminate().success(), "{}", first.log());
     stage.copied().await;
     stage.begin_outage();
     let second = stage.sidecar(&["--serve-secrets"]);
-    let (secret, stale) = resolve(&stage.local(&second), &stage.model).await.unwrap();
+    let (secret, stale) = resolve(&local(&second), &stage.model).await.unwrap();
     assert_eq!(secret, SECRET);
     assert!(stale.is_some(), "an answer from a copy says how old it is");
     let age = || {
@@ -35,7 +35,7 @@ async fn a_sidecar_starts_from_its_copy_and_says_how_old_that_is() {
     eventually("the metrics tell the age", || async { (age() > 0.0).then_some(()) }).await;
     stage.end_outage();
     eventually("it follows again", || async {
-        resolve(&stage.local(&second), &stage.model).await.ok().filter(|(_, stale)| stale.is_none())
+        resolve(&local(&second), &stage.model).await.ok().filter(|(_, stale)| stale.is_none())
     })
     .await;
 }
@@ -48,7 +48,7 @@ async fn secrets_that_are_not_in_the_copy_are_unavailable() {
     stage.copied().await;
     stage.begin_outage();
     let with = stage.sidecar(&["--serve-secrets"]);
-    let refused = resolve(&stage.local(&with), &stage.model).await.unwrap_err();
+    let refused = resolve(&local(&with), &stage.model).await.unwrap_err();
     Refusal::of(&refused).is(Code::Unavailable, "SECRET_NOT_HELD").says_when_to_retry();
 }
 
@@ -82,7 +82,7 @@ async fn a_copy_that_cannot_be_used_is_told_once_and_written_anew() {
 async fn a_kill_while_the_copy_is_written_leaves_the_former_one() {
     let stage = Stage::set().await;
     let mut first = stage.sidecar(&["--serve-secrets"]);
-    holds(&stage, &stage.local(&first)).await;
+    holds(&stage, &local(&first)).await;
     assert!(first.terminate().success());
     let whole = fs::read(stage.copy()).unwrap();
     let mut killed =
@@ -92,14 +92,14 @@ async fn a_kill_while_the_copy_is_written_leaves_the_former_one() {
     assert!(stage.path("data/sidecar.cache.new").exists(), "it died in the middle");
     stage.begin_outage();
     let last = stage.sidecar(&["--serve-secrets"]);
-    assert_eq!(resolve(&stage.local(&last), &stage.model).await.unwrap().0, SECRET);
+    assert_eq!(resolve(&local(&last), &stage.model).await.unwrap().0, SECRET);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_is_in_the_copy_the_log_or_the_metrics() {
     let stage = Stage::set().await;
     let mut sidecar = stage.sidecar(&["--serve-secrets", "--set", "log.level=trace"]);
-    holds(&stage, &stage.local(&sidecar)).await;
+    holds(&stage, &local(&sidecar)).await;
     let metrics = sidecar.page("/metrics");
     assert!(sidecar.terminate().success());
     stage.copied().await;

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use modelward::proto::v1;
 use tonic::{Code, Response, Status};
 
-use super::stage::Stage;
+use super::stage::{Stage, local};
 use crate::support::process::{program, run_to_end};
 use crate::support::server::Caller;
 use crate::support::{Refused as _, eventually};
@@ -19,7 +19,7 @@ async fn reads(caller: &Caller) -> Result<Response<v1::ListProvidersResponse>, S
 async fn over_tcp_only_the_local_token_opens_and_a_new_one_replaces_it() {
     let stage = Stage::set().await;
     let sidecar = stage.sidecar(&[]);
-    reads(&stage.local(&sidecar)).await.unwrap();
+    reads(&local(&sidecar)).await.unwrap();
     for token in [None, Some("another".to_owned()), stage.plane.admin().token().map(str::to_owned)] {
         let caller = Caller::at(sidecar.address(), token);
         reads(&caller).await.refused(Code::Unauthenticated, "UNAUTHENTICATED");
@@ -28,7 +28,7 @@ async fn over_tcp_only_the_local_token_opens_and_a_new_one_replaces_it() {
     fs::write(stage.path("local.token"), "the next one\n").unwrap();
     let next = Caller::at(sidecar.address(), Some("the next one".to_owned()));
     eventually("the new token opens", || async { reads(&next).await.ok() }).await;
-    reads(&stage.local(&sidecar)).await.refused(Code::Unauthenticated, "UNAUTHENTICATED");
+    reads(&local(&sidecar)).await.refused(Code::Unauthenticated, "UNAUTHENTICATED");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -77,7 +77,7 @@ async fn an_identity_that_was_revoked_and_replaced_is_taken_over() {
     let request = v1::RevokeTokenRequest { id: former.id.clone(), ..Default::default() };
     stage.plane.tokens().revoke_token(request).await.unwrap();
     let made = stage.plane.admin().add_provider("later", v1::ProviderKind::Vllm).await;
-    let caller = stage.local(&sidecar);
+    let caller = local(&sidecar);
     eventually("it follows under the new identity", || async {
         caller.providers().get_provider(v1::GetProviderRequest { id: made.id.clone() }).await.ok()
     })

@@ -3,7 +3,7 @@
 use modelward::proto::v1;
 use tonic::Code;
 
-use super::stage::Stage;
+use super::stage::{Stage, local};
 use crate::support::{Refused as _, eventually};
 
 fn report(stage: &Stage, count: usize) -> v1::ReportOutcomeRequest {
@@ -27,7 +27,7 @@ async fn counted(stage: &Stage) -> i64 {
 async fn outcomes_of_an_outage_arrive_after_it_and_count_once() {
     let stage = Stage::set().await;
     let mut sidecar = stage.sidecar(&["--serve-secrets"]);
-    let caller = stage.local(&sidecar);
+    let caller = local(&sidecar);
     caller.routing().report_outcome(report(&stage, 3)).await.unwrap();
     eventually("the first are counted", || async { (counted(&stage).await == 3).then_some(()) }).await;
     stage.begin_outage();
@@ -51,7 +51,7 @@ async fn a_bad_report_is_refused_here_as_it_would_be_there() {
     let stage = Stage::set().await;
     let sidecar = stage.sidecar(&["--serve-secrets"]);
     let bad = v1::ReportOutcomeRequest::default();
-    let caller = stage.local(&sidecar);
+    let caller = local(&sidecar);
     let here = caller.routing().report_outcome(bad.clone()).await.refused(Code::InvalidArgument, "INVALID_FIELD");
     let there = stage.plane.routing().report_outcome(bad).await.refused(Code::InvalidArgument, "INVALID_FIELD");
     assert_eq!((here.message, here.fields), (there.message, there.fields));
@@ -61,6 +61,6 @@ async fn a_bad_report_is_refused_here_as_it_would_be_there() {
 async fn who_may_not_have_secrets_may_not_report_either() {
     let stage = Stage::set().await;
     let sidecar = stage.sidecar(&[]);
-    let asked = stage.local(&sidecar).routing().report_outcome(report(&stage, 1)).await;
+    let asked = local(&sidecar).routing().report_outcome(report(&stage, 1)).await;
     asked.refused(Code::PermissionDenied, "FORBIDDEN");
 }

@@ -86,11 +86,6 @@ impl Stage {
         &self.identity
     }
 
-    /// Who knows the local token.
-    pub fn local(&self, sidecar: &Process) -> Caller {
-        Caller::at(sidecar.address(), Some(LOCAL_TOKEN.to_owned()))
-    }
-
     /// Whoever can open the socket, with a token for the control plane if it has one.
     pub fn at_socket(&self, token: Option<&str>) -> Caller {
         let url = format!("unix://{}", self.path("api.sock").display());
@@ -119,4 +114,9 @@ pub async fn resolve(caller: &Caller, model: &v1::Model) -> Result<(String, Opti
     let stale = answer.metadata().get("modelward-stale-seconds").map(|age| age.to_str().unwrap().parse().unwrap());
     let secret = answer.into_inner().target.unwrap().secret.unwrap_or_default();
     Ok((secret.api_key.unwrap_or_default(), stale))
+}
+
+/// Who knows the local token.
+pub fn local(sidecar: &Process) -> Caller {
+    Caller::at(sidecar.address(), Some(LOCAL_TOKEN.to_owned()))
 }

@@ -3,7 +3,7 @@
 use modelward::proto::v1::{self, ProviderKind};
 use tonic::{Code, Request};
 
-use super::stage::Stage;
+use super::stage::{Stage, local};
 use crate::support::resources::provider;
 use crate::support::{Refused as _, eventually};
 
@@ -56,7 +56,7 @@ async fn nobody_is_lent_what_the_sidecar_may() {
     let sidecar = stage.sidecar_of(admin, &["--serve-secrets", "--writes", "forward"]);
     for (caller, code) in [
         (stage.at_socket(None), Code::Unauthenticated),
-        (stage.local(&sidecar), Code::Unauthenticated),
+        (local(&sidecar), Code::Unauthenticated),
         (stage.at_socket(Some("mw_nobody")), Code::Unauthenticated),
     ] {
         caller.providers().create_provider(create("q")).await.refused(code, "UNAUTHENTICATED");

@@ -94,15 +94,15 @@ impl Server {
 
     /// Stops it and starts another one on the same database and directory.
     pub async fn restart(self) -> Self {
-        self.restart_after(|_| {}).await
+        Box::pin(self.restart_after(|_| {})).await
     }
 
     /// The same; something is done to the directory meanwhile.
     pub async fn restart_after(self, meanwhile: impl FnOnce(&Path)) -> Self {
         let Self { app, settings, directory, .. } = self;
-        app.stop().await;
+        Box::pin(app.stop()).await;
         meanwhile(directory.path());
-        Self::run(settings, directory).await
+        Box::pin(Self::run(settings, directory)).await
     }
 
     pub async fn stop(self) {
@@ -209,7 +209,8 @@ impl Server {
 /// Starts it; on a file that was just closed as [`Database::open`] does.
 async fn started(settings: &Settings) -> App {
     eventually("the server starts", || async {
-        match App::start(settings.clone(), Metrics::new()).await {
+        // On the heap: settings are large, and moved from hand to hand.
+        match Box::pin(App::start(settings.clone(), Metrics::new())).await {
             Err(error) if matches!(error.downcast_ref(), Some(StoreError::Locked { .. })) => None,
             started => Some(started.unwrap_or_else(|error| panic!("{error:#}"))),
         }

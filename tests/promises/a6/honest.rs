@@ -67,12 +67,11 @@ impl Honest {
 
 async fn calls((address, token): (SocketAddr, String), known: Option<String>, stop: &AtomicBool) -> Timed {
     let caller = crate::support::server::Caller::at(address, Some(token));
-    let id = match known {
-        Some(id) => id,
-        None => {
-            let name = format!("honest-{}", fastrand::u64(..));
-            caller.try_provider(provider(&name, ProviderKind::Ollama)).await.unwrap().id
-        }
+    let id = if let Some(id) = known {
+        id
+    } else {
+        let name = format!("honest-{}", fastrand::u64(..));
+        caller.try_provider(provider(&name, ProviderKind::Ollama)).await.unwrap().id
     };
     let mut client = caller.providers();
     let mut windows = Vec::new();
