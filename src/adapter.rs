@@ -22,6 +22,7 @@ mod connection;
 mod deepseek;
 mod descriptor;
 mod dial;
+mod document;
 mod doubao;
 mod fault;
 mod gemini;

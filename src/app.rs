@@ -21,15 +21,19 @@ mod connection;
 mod descriptors;
 mod gauges;
 mod grpc;
+mod handshake;
+mod identities;
 mod keys;
 mod offline;
 mod ops;
 mod parts;
 mod readiness;
+mod reload;
 mod serving;
 mod sidecar;
 mod signal;
 mod socket;
+mod tls;
 mod verify;
 
 pub use grpc::Api;
@@ -117,6 +121,11 @@ impl App {
         self.serving.api.clone()
     }
 
+    /// Looks at once at all files that may have been replaced: identities, keys of issuers, certificates.
+    pub fn look_at_files(&self) {
+        self.serving.look_at_files();
+    }
+
     fn revision(&self) -> Revision {
         self.parts.snapshot.load().head().revision
     }
@@ -171,6 +180,7 @@ pub async fn serve(mut settings: Settings, metrics: Metrics, log: LogFilterContr
                 signal::Signal::Reload => {
                     app.parts.reload_keys();
                     app.parts.reload_catalogue();
+                    app.look_at_files();
                 }
             },
             () = crippled.cancelled() => break,

@@ -12,6 +12,7 @@ pub mod environment;
 mod file;
 mod health;
 mod http2;
+pub mod identity;
 mod layers;
 mod limits;
 mod logging;
@@ -38,6 +39,7 @@ pub use declare::Spec;
 pub use egress::Egress;
 pub use health::Health;
 pub use http2::Http2;
+pub use identity::Identity;
 pub use layers::{Source, Values};
 pub use limits::Limits;
 pub use logging::Logging;
@@ -48,7 +50,7 @@ pub use show::{example, shown};
 pub use shutdown::Shutdown;
 pub use sidecar::{Sidecar, Upstreams, Writes};
 pub use sync::Sync;
-pub use tls::Tls;
+pub use tls::{ClientAuth, Tls};
 pub use usage::Usage;
 pub use value::{Bytes, LogFilter};
 pub use watch::Watch;
@@ -65,6 +67,7 @@ pub struct Settings {
     pub database: Database,
     pub log: Logging,
     pub tls: Tls,
+    pub identity: Identity,
     pub egress: Egress,
     pub limits: Limits,
     pub http2: Http2,
@@ -89,6 +92,7 @@ pub fn specs() -> impl Iterator<Item = Spec> {
         Database::SPECS,
         Logging::SPECS,
         Tls::SPECS,
+        Identity::SPECS,
         Egress::SPECS,
         Limits::SPECS,
         Http2::SPECS,
@@ -113,6 +117,7 @@ impl Settings {
             database: Database::read(values)?,
             log: Logging::read(values)?,
             tls: Tls::read(values)?,
+            identity: Identity::read(values)?,
             egress: Egress::read(values)?,
             limits: Limits::read(values)?,
             http2: Http2::read(values)?,
@@ -141,6 +146,22 @@ impl Settings {
             (
                 self.sidecar.cert_file.is_some() != self.sidecar.key_file.is_some(),
                 "only one of sidecar.cert_file and sidecar.key_file is set; set both, or none",
+            ),
+            (
+                self.tls.client_auth != ClientAuth::Off && self.tls.client_ca_file.is_none(),
+                "tls.client_auth asks for certificates that nothing could be checked with; set tls.client_ca_file",
+            ),
+            (
+                self.tls.client_ca_file.is_some() && self.tls.client_auth == ClientAuth::Off,
+                "tls.client_ca_file is set and no certificate is asked for; set tls.client_auth to optional or required",
+            ),
+            (
+                self.tls.client_auth != ClientAuth::Off && self.tls.files().is_none(),
+                "tls.client_auth needs TLS; set tls.cert_file and tls.key_file",
+            ),
+            (
+                self.tls.client_crl_file.is_some() && self.tls.client_ca_file.is_none(),
+                "tls.client_crl_file is set without tls.client_ca_file; set both, or none",
             ),
             (
                 self.secrets.master_keys.is_some() && self.secrets.master_key_file.is_some(),

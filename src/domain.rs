@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod error;
 pub mod health;
 pub mod id;
+pub mod identity;
 pub mod image;
 pub mod keyring;
 pub mod limits;
@@ -30,7 +31,7 @@ pub mod usage;
 pub mod view;
 pub mod watcher;
 
-pub use caller::{CallContext, Caller, Role, Roles};
+pub use caller::{CallContext, Caller, Pass, Role, Roles, Voucher};
 pub use change::{Change, Operation, Resource, ResourceKind};
 pub use error::{Error, Result, Violation, Violations};
 pub use id::{BindingId, CredentialId, EndpointId, Id, IdSource, ModelId, ProviderId, RandomIds, TokenId};

@@ -89,7 +89,8 @@ const EVERYTHING: &[&str] = &[
 /// What only some modules may say, and why.
 const RESERVED: &[(&[&str], &[&str], &str)] = &[
     (&["diesel", "diesel_async", "diesel_migrations", "tokio_postgres"], &["store"], "only store knows the database"),
-    (&["ring"], &["secrets"], "only secrets does cryptography"),
+    (&["ring", "jsonwebtoken"], &["secrets"], "only secrets does cryptography"),
+    (&["x509_parser"], &["auth", "app"], "only who judges or serves certificates reads them"),
     (
         &["tonic::transport::Endpoint", "tonic::transport::Channel"],
         &["cli", "sidecar"],

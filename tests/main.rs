@@ -30,6 +30,7 @@ mod failover;
 mod failpoint;
 mod health;
 mod histories;
+mod identity;
 mod layering;
 mod limits;
 mod log;

@@ -34,6 +34,11 @@ impl Answer {
         Self { status, body, redactor }
     }
 
+    /// The body as it came.
+    pub(super) fn bytes(self) -> Bytes {
+        self.body
+    }
+
     /// The body as JSON that is no error.
     pub(super) fn json(&self) -> Result<Value, CallError> {
         self.checked(&self.body)

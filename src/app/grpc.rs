@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::FutureExt as _;
 use futures_util::future::OptionFuture;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::oneshot;
@@ -13,13 +14,15 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::service::Routes;
+use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tower::Layer as _;
 
 use super::connection::Connections;
+use super::handshake::encrypted;
 use super::readiness::Readiness;
 use super::socket::Socket;
+use super::tls::LiveTls;
 use crate::auth::Access;
 use crate::changes::{Contact, Watches};
 use crate::config::{Reflection, Settings};
@@ -35,9 +38,6 @@ use crate::task::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::Tracer;
 
-/// How long a TLS handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-
 /// The API, as every connection is served.
 pub type Api = Gated<Routes>;
 
@@ -46,6 +46,8 @@ pub struct Listeners {
     /// None: on the Unix socket alone.
     pub tcp: Option<std::net::TcpListener>,
     pub unix: Option<Socket>,
+    /// On TCP; the Unix socket needs none.
+    pub tls: Option<Arc<LiveTls>>,
 }
 
 /// What is to be served, and to whom.
@@ -90,7 +92,7 @@ pub fn bind(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
 /// Serves the API on `listeners` until `closing`; then running calls are finished.
 ///
 /// # Errors
-/// When the TLS files cannot be used.
+/// When a listener cannot be used.
 pub fn serve(
     listeners: Listeners,
     mut served: Served,
@@ -110,22 +112,17 @@ pub fn serve(
     let routes = before.map_or_else(|| routes.clone(), |before| before(routes.clone())).prepare();
     let gate = Gate::new(gate(served, settings, peers.clone(), in_flight.clone()));
     let api = gate.layer(routes.clone());
-    let tcp = match listener {
-        Some(listener) => {
-            let keepalive = Some(Duration::from_mins(1));
-            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(keepalive);
-            Some(
-                with_tls(transport(settings), settings)?
-                    .layer(gate.clone())
-                    .add_routes(routes.clone())
-                    .serve_with_incoming_shutdown(
-                        connections.clone().admit(incoming, peers.clone(), address_of),
-                        closing.clone().cancelled_owned(),
-                    ),
-            )
+    let tcp = listener.map(|listener| {
+        let keepalive = Some(Duration::from_mins(1));
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(keepalive);
+        let incoming = connections.clone().admit(incoming, peers.clone(), address_of);
+        let server = transport(settings).layer(gate.clone()).add_routes(routes.clone());
+        let close = closing.clone().cancelled_owned();
+        match listeners.tls {
+            Some(tls) => server.serve_with_incoming_shutdown(encrypted(incoming, tls), close).boxed(),
+            None => server.serve_with_incoming_shutdown(incoming, close).boxed(),
         }
-        None => None,
-    };
+    });
     let unix = match listeners.unix {
         Some(socket) => {
             let (listener, file) = socket.into_parts();
@@ -173,17 +170,6 @@ fn transport(settings: &Settings) -> Server {
         .http2_keepalive_timeout(Some(settings.http2.keepalive_timeout))
         .http2_max_header_list_size(16 * 1024)
         .http2_max_pending_accept_reset_streams(Some(50))
-}
-
-fn with_tls(server: Server, settings: &Settings) -> anyhow::Result<Server> {
-    let Some((certificate, key)) = settings.tls.files() else { return Ok(server) };
-    let read = |path: &std::path::Path| {
-        std::fs::read(path).with_context(|| format!("cannot read the TLS file {}", path.display()))
-    };
-    let identity = Identity::from_pem(read(certificate)?, read(key)?);
-    server
-        .tls_config(ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE))
-        .with_context(|| format!("cannot use the TLS files {} and {}", certificate.display(), key.display()))
 }
 
 fn gate(served: Served, settings: &Settings, peers: Peers, in_flight: InFlight) -> gate::Config {

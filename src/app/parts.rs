@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
 use super::grpc::Served;
-use super::keys;
+use super::{identities, keys};
 use crate::adapter::{CatalogueError, Client, ClientConfig, CurrentCatalogue};
-use crate::auth::{Authenticator, TokenUses};
+use crate::auth::{Authenticator, LiveIdentities, TokenUses};
 use crate::changes::batch::Planner;
 use crate::changes::cluster;
 use crate::changes::compare::Comparison;
@@ -102,10 +102,11 @@ impl Parts {
         });
         control.start_upkeep(tasks);
         control.warn_of_expiry(tasks, settings.usage.expiry_warning);
-        let health = check_health(&control, failures, settings, tasks, metrics);
         synchronise(&control, settings, tasks, metrics);
+        let identities = Box::pin(identities::open(settings, &clock, &roster, metrics)).await?;
         Ok(Self {
-            authenticator: authenticate(snapshot.clone(), &statuses, clock, tasks),
+            authenticator: authenticate(snapshot.clone(), &statuses, clock, identities, tasks),
+            health: check_health(&control, failures, settings, tasks, metrics),
             store,
             secrets,
             snapshot,
@@ -113,7 +114,6 @@ impl Parts {
             control,
             roster,
             comparison,
-            health,
             contact,
             metrics: metrics.clone(),
             ids,
@@ -248,11 +248,17 @@ fn count_uses(store: &Store, statuses: &Statuses, settings: &Settings, tasks: &T
 }
 
 /// Recognises callers, and writes now and then when their tokens were last used.
-fn authenticate(snapshot: SnapshotHandle, statuses: &Statuses, clock: Arc<dyn Clock>, tasks: &Tasks) -> Authenticator {
+fn authenticate(
+    snapshot: SnapshotHandle,
+    statuses: &Statuses,
+    clock: Arc<dyn Clock>,
+    identities: LiveIdentities,
+    tasks: &Tasks,
+) -> Authenticator {
     let uses = Arc::new(TokenUses::default());
     let (noted, statuses, stop) = (Arc::clone(&uses), statuses.clone(), tasks.stopping());
     tasks.spawn("token uses", async move { noted.write(statuses, stop).await });
-    Authenticator::new(snapshot, clock, uses)
+    Authenticator::new(snapshot, clock, uses, identities)
 }
 
 /// What follows the database.

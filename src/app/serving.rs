@@ -1,18 +1,23 @@
 //! What a server and a sidecar have in common: ports, listeners, and how they stop.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::grpc::{self, Api, Listeners, Listening, Served};
 use super::ops;
 use super::readiness::Readiness;
+use super::reload::Reload;
 use super::socket::{Access, Socket};
+use super::tls::LiveTls;
+use crate::auth::LiveIdentities;
 use crate::changes::Watches;
 use crate::config::{Settings, Shutdown};
+use crate::service::gate::Callers;
 use crate::service::in_flight::InFlight;
 use crate::task::Tasks;
 
@@ -22,7 +27,8 @@ const QUIET: Duration = Duration::from_secs(3);
 
 /// Ports that are open: a taken one should cost nothing else.
 pub struct Ports {
-    listeners: Listeners,
+    tcp: Option<std::net::TcpListener>,
+    unix: Option<Socket>,
     ops: Option<std::net::TcpListener>,
 }
 
@@ -37,7 +43,7 @@ impl Ports {
         let ops = server.ops_listen.map(grpc::bind).transpose()?;
         let access = Access::of(server);
         let unix = server.unix_socket.as_deref().map(|path| Socket::bind(path, &access)).transpose()?;
-        Ok(Self { listeners: Listeners { tcp, unix }, ops })
+        Ok(Self { tcp, unix, ops })
     }
 }
 
@@ -60,6 +66,8 @@ pub struct Serving {
     /// Ends when the last call is finished and the last connection closed.
     done: oneshot::Receiver<()>,
     shutdown: Shutdown,
+    /// Has files that may have been replaced looked at.
+    look: Arc<Notify>,
 }
 
 impl Serving {
@@ -71,13 +79,21 @@ impl Serving {
         let closing = CancellationToken::new();
         let readiness = Readiness::build(served.contact.clone(), settings, tasks);
         let (metrics, watches) = (served.metrics.clone(), served.watches.clone());
+        let tls = open_tls(&served, settings)?;
+        let look = read_again(&served, tls.clone(), settings, tasks);
+        let listeners = Listeners { tcp: ports.tcp, unix: ports.unix, tls };
         let Listening { address, api, in_flight, cut, done } =
-            grpc::serve(ports.listeners, served, &readiness, settings, tasks, &closing)?;
+            grpc::serve(listeners, served, &readiness, settings, tasks, &closing)?;
         let ops = ports.ops.map(|listener| ops::serve(listener, metrics, &readiness, tasks, &closing));
         let ops_address = ops.transpose()?;
         readiness.serving().await;
         let (tasks, shutdown) = (tasks.clone(), settings.shutdown.clone());
-        Ok(Self { address, ops_address, api, readiness, watches, tasks, closing, in_flight, cut, done, shutdown })
+        Ok(Self { address, ops_address, api, readiness, watches, tasks, closing, in_flight, cut, done, shutdown, look })
+    }
+
+    /// Looks at once at all files that may have been replaced: identities, keys of issuers, certificates.
+    pub fn look_at_files(&self) {
+        self.look.notify_one();
     }
 
     /// Stops: health turns first, calls are finished, workers stop; what is left at the hard limit is cut off.
@@ -101,6 +117,35 @@ impl Serving {
         self.cut.cancel();
         self.tasks.shutdown(limit.saturating_sub(begun.elapsed())).await;
     }
+}
+
+/// Who is believed besides own tokens; a sidecar believes nobody else.
+fn identities(served: &Served) -> Option<&LiveIdentities> {
+    match &served.callers {
+        Callers::Known(authenticator) => Some(authenticator.identities()),
+        Callers::Local(_) => None,
+    }
+}
+
+/// TLS, if it is wanted.
+fn open_tls(served: &Served, settings: &Settings) -> anyhow::Result<Option<Arc<LiveTls>>> {
+    let wanted = settings.tls.files().map(|_| LiveTls::open(&settings.tls, identities(served), &served.metrics));
+    Ok(wanted.transpose()?.map(Arc::new))
+}
+
+/// Starts to look at files that may be replaced; the handle has it done at once.
+fn read_again(served: &Served, tls: Option<Arc<LiveTls>>, settings: &Settings, tasks: &Tasks) -> Arc<Notify> {
+    let now = Arc::new(Notify::new());
+    let file = settings.identity.file.clone();
+    let reload = Reload {
+        identities: identities(served).map(|identities| (identities.clone(), file)),
+        tls,
+        metrics: served.metrics.clone(),
+        poll: settings.identity.poll,
+        now: Arc::clone(&now),
+    };
+    tasks.spawn("files", reload.run(tasks.stopping()));
+    now
 }
 
 /// Ends when no call has run for a while and no client has sent or taken anything: long enough for the last answers to

@@ -9,7 +9,7 @@ use tokio::signal::unix::{self, SignalKind};
 pub enum Signal {
     /// SIGTERM or SIGINT.
     Stop,
-    /// SIGHUP: read the master keys and the catalogue again.
+    /// SIGHUP: read the master keys, the catalogue, identities and certificates again.
     Reload,
 }
 

@@ -19,7 +19,7 @@ use super::states::Walk;
 use super::watchers::{Place, Watcher};
 use super::watches::{Shared, Signal};
 use crate::domain::image::StatusRevision;
-use crate::domain::{Error, Result, Revision, TokenId, View as _};
+use crate::domain::{Error, Pass, Result, Revision, TokenId, View as _};
 use crate::snapshot::{Mark, Snapshot, StatusKey};
 use crate::wire::watch::{Event, MAX_BODY, RawWatch, ResumeToken, ShortHash};
 
@@ -45,6 +45,7 @@ pub(super) struct Opening {
     pub deleted: bool,
     pub filter: Filter,
     pub token: Option<TokenId>,
+    pub pass: Option<Pass>,
 }
 
 /// An open stream.
@@ -55,8 +56,9 @@ pub struct Session {
     known: Signal,
     watch_id: Arc<str>,
     filter: Filter,
-    /// The token of the caller, and when it expires.
+    /// The token of the caller, or what it came with instead, and when that expires.
     token: Option<TokenId>,
+    pass: Option<Pass>,
     expires: Option<Instant>,
     state: Option<Walk>,
     /// Whether the state shows deleted providers.
@@ -82,12 +84,13 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, opening: Opening) -> Self {
-        let Opening { place, signal, known, start, state, deleted, filter, token } = opening;
+        let Opening { place, signal, known, start, state, deleted, filter, token, pass } = opening;
         let board = shared.parts.board.load();
         let (statuses, seen) = start.status.map_or((board.changes(), board.seen()), |seen| (0, seen));
         let now = Instant::now();
         let found = token.and_then(|id| shared.parts.snapshot.load().token(id));
-        let lifetime = found.and_then(|token| token.expire_time).map(|end| end.since(shared.parts.clock.now()));
+        let end = found.and_then(|token| token.expire_time).or_else(|| pass.as_ref().map(|pass| pass.until));
+        let lifetime = end.map(|end| end.since(shared.parts.clock.now()));
         let expires = lifetime.and_then(|lifetime| now.checked_add(lifetime));
         place.watcher.reach(start.revision);
         let mut session = Self {
@@ -95,6 +98,7 @@ impl Session {
             known,
             filter,
             token,
+            pass,
             expires,
             state: None,
             deleted,
@@ -171,10 +175,13 @@ impl Session {
         Ok(signal)
     }
 
-    /// Whether the token that it came with is still good.
+    /// Whether what its caller came with is still good.
     fn is_welcome(&self) -> bool {
-        let Some(id) = self.token else { return true };
         let now = self.shared.parts.clock.now();
+        if self.pass.as_ref().is_some_and(|pass| !pass.is_good(now)) {
+            return false;
+        }
+        let Some(id) = self.token else { return true };
         self.shared.parts.snapshot.load().token(id).is_some_and(|token| token.is_valid(now))
     }
 

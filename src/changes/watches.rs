@@ -17,7 +17,7 @@ use super::session::state::Teller;
 use super::session::{Opening, Session};
 use super::states::{StatePart, States, Walk};
 use super::watchers::{Pin, Watchers};
-use crate::domain::{Clock, Head, Result, Timestamp, TokenId};
+use crate::domain::{Clock, Head, Pass, Result, Timestamp, TokenId};
 use crate::snapshot::query::Present;
 use crate::snapshot::{Board, Snapshot, SnapshotHandle, StatusBoard, StatusKey};
 use crate::wire;
@@ -47,7 +47,7 @@ pub struct WatchParts {
 /// What wakes streams, besides a new revision. Each is a count of how often it happened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Signal {
-    /// Tokens have changed.
+    /// Tokens have changed, or what vouches for other callers.
     pub tokens: u64,
     /// Another history was loaded.
     pub forks: u64,
@@ -83,6 +83,8 @@ pub struct Wanted {
     pub client: String,
     /// The token that it came with: without it the stream ends.
     pub token: Option<TokenId>,
+    /// What it came with instead: the stream ends with it too.
+    pub pass: Option<Pass>,
 }
 
 /// A state at one moment.
@@ -113,8 +115,8 @@ impl Watches {
         // The token is looked at once more: it may have been revoked since the call was let in.
         let known = Signal { tokens: known.tokens.wrapping_sub(1), ..known };
         let start = self.0.locate(wanted.start).await?;
-        let Wanted { state, deleted, filter, token, .. } = wanted;
-        let opening = Opening { place, signal, known, start, state, deleted, filter, token };
+        let Wanted { state, deleted, filter, token, pass, .. } = wanted;
+        let opening = Opening { place, signal, known, start, state, deleted, filter, token, pass };
         Ok(Session::new(Arc::clone(&self.0), opening))
     }
 
@@ -154,6 +156,11 @@ impl Watches {
     /// Ends all streams, each with a last bookmark.
     pub fn close(&self) {
         self.0.signal.send_modify(|signal| signal.closing = true);
+    }
+
+    /// Has every stream look again whether its caller is still welcome.
+    pub fn look_again(&self) {
+        self.wake(true);
     }
 
     #[must_use]

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
@@ -11,9 +11,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
+use zeroize::Zeroizing;
 
 use super::settings::SettingsArgs;
 use crate::config::Settings;
@@ -32,13 +33,20 @@ pub struct ServerArgs {
     /// A file with the certificates that the server's must descend from, PEM; without it, the system's
     #[arg(long, value_name = "FILE", env = "MODELWARD_CA_FILE")]
     ca_file: Option<PathBuf>,
+    /// A file with the certificate to show to the server and the chain above it, PEM
+    #[arg(long, value_name = "FILE", env = "MODELWARD_CERT_FILE", requires = "key_file")]
+    cert_file: Option<PathBuf>,
+    /// A file with that certificate's private key, PEM
+    #[arg(long, value_name = "FILE", env = "MODELWARD_KEY_FILE", requires = "cert_file")]
+    key_file: Option<PathBuf>,
 }
 
 /// Who asks.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Server")]
 pub struct TokenArgs {
-    /// A file with the token to call with; without it, admin.token in the data directory
+    /// A file with the token to call with, of this server or of an issuer; without it, admin.token in the data directory,
+    /// or none where a certificate is shown
     #[arg(long, value_name = "FILE", env = "MODELWARD_TOKEN_FILE")]
     token_file: Option<PathBuf>,
 }
@@ -47,41 +55,47 @@ pub struct TokenArgs {
 pub struct Client {
     pub admin: AdminServiceClient<Channel>,
     pub channel: Channel,
-    token: MetadataValue<Ascii>,
+    token: Option<MetadataValue<Ascii>>,
 }
 
 impl Client {
     /// Finds the server and the token, and connects.
     pub async fn connect(server: &ServerArgs, token: &TokenArgs, settings: SettingsArgs) -> anyhow::Result<Self> {
         let settings = settings.load()?.settings;
-        let token = token.read(&settings)?;
+        let token = token.read(server, &settings)?;
         Ok(Self::new(connect(server, &settings).await?, token))
     }
 
     /// Over a connection that is open.
-    pub fn new(channel: Channel, token: MetadataValue<Ascii>) -> Self {
+    pub fn new(channel: Channel, token: Option<MetadataValue<Ascii>>) -> Self {
         Self { admin: AdminServiceClient::new(channel.clone()), channel, token }
     }
 
     /// A request that carries the token.
     pub fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", self.token.clone());
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
         request
     }
 }
 
 impl TokenArgs {
-    /// Reads the file with the token.
-    pub fn read(&self, settings: &Settings) -> anyhow::Result<MetadataValue<Ascii>> {
+    /// Reads the file with the token; none where a certificate is shown and no token was named or made for these settings.
+    pub fn read(&self, server: &ServerArgs, settings: &Settings) -> anyhow::Result<Option<MetadataValue<Ascii>>> {
+        if server.cert_file.is_some() && self.token_file.is_none() && !settings.admin_token_file().exists() {
+            return Ok(None);
+        }
         let path = self.token_file.clone().unwrap_or_else(|| settings.admin_token_file());
         let text = fs::read_to_string(&path).map_err(|error| {
             anyhow!("the token file {} cannot be read ({error}); give --token-file or --data-dir", path.display())
         })?;
+        let text = Zeroizing::new(text);
         let value = MetadataValue::try_from(format!("Bearer {}", text.trim()));
         let mut token = value.map_err(|_| anyhow!("{} holds no token; give another --token-file", path.display()))?;
         token.set_sensitive(true);
-        Ok(token)
+        Ok(Some(token))
     }
 }
 
@@ -90,11 +104,33 @@ impl ServerArgs {
     pub const fn is_given(&self) -> bool {
         self.server.is_some()
     }
+
+    /// The certificate to show, if there is one.
+    fn identity(&self) -> anyhow::Result<Option<Identity>> {
+        let Some((certificate, key)) = self.cert_file.as_ref().zip(self.key_file.as_ref()) else { return Ok(None) };
+        let read = |path: &Path, flag| {
+            fs::read(path)
+                .map_err(|error| anyhow!("the file {} cannot be read ({error}); correct {flag}", path.display()))
+        };
+        let key = Zeroizing::new(read(key, "--key-file")?);
+        Ok(Some(Identity::from_pem(read(certificate, "--cert-file")?, key)))
+    }
 }
 
 /// Connects to the server that was named, or to the one of the settings.
 pub async fn connect(server: &ServerArgs, settings: &Settings) -> anyhow::Result<Channel> {
     let (url, endpoint) = endpoint(server, settings)?;
+    reach(&url, &endpoint).await
+}
+
+/// Connects to a listener without TLS on this machine.
+pub async fn connect_plain(listen: SocketAddr) -> anyhow::Result<Channel> {
+    let url = format!("http://{}", reached_at(listen));
+    let endpoint = Endpoint::from_shared(url.clone())?.connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT);
+    reach(&url, &endpoint).await
+}
+
+async fn reach(url: &str, endpoint: &Endpoint) -> anyhow::Result<Channel> {
     endpoint.connect().await.map_err(|error| {
         let cause = cause(&error);
         anyhow!("no server answers at {url} ({cause}); start it with `modelward serve`, or give --server")
@@ -112,7 +148,12 @@ pub fn endpoint(server: &ServerArgs, settings: &Settings) -> anyhow::Result<(Str
         // A server of these settings may well have a certificate that nobody but itself has signed.
         let own = settings.tls.cert_file.clone().filter(|_| server.server.is_none());
         let roots = roots(server.ca_file.clone().or(own))?;
-        endpoint = endpoint.tls_config(ClientTlsConfig::new().ca_certificates(roots))?;
+        let tls = ClientTlsConfig::new().ca_certificates(roots);
+        let tls = match server.identity()? {
+            Some(identity) => tls.identity(identity),
+            None => tls,
+        };
+        endpoint = endpoint.tls_config(tls)?;
     }
     Ok((url, endpoint))
 }

@@ -85,7 +85,7 @@ impl Doctor {
         let Some(channel) = connection::open(&self.server, &settings, &mut report).await else { return report };
         health::serving(&channel, &mut report).await;
         health::writes(&channel, &mut report).await;
-        match self.token.read(&settings) {
+        match self.token.read(&self.server, &settings) {
             _ if self.without_token => report.add(Finding::skip("token", "not asked: --without-token")),
             Ok(token) => server::examine(channel, token, &mut report).await,
             Err(error) => {

@@ -7,7 +7,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::client::{ServerArgs, connect, refusal};
+use super::client::{ServerArgs, connect, connect_plain, refusal};
 use super::output;
 use super::settings::SettingsArgs;
 
@@ -15,7 +15,7 @@ use super::settings::SettingsArgs;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  modelward health
+  modelward health                                 the server of these settings, at its plain listener
   modelward health --address https://modelward.example.com --ca-file ca.pem
   modelward health --service modelward.writes      whether the database takes writes")]
 pub struct Health {
@@ -31,7 +31,12 @@ pub struct Health {
 impl Health {
     pub async fn run(self) -> anyhow::Result<()> {
         let settings = self.settings.load()?.settings;
-        let mut client = HealthClient::new(connect(&self.server, &settings).await?);
+        // Who names no server asks the listener for operators: it needs no certificate, and no CA has to be known.
+        let channel = match settings.server.ops_listen.filter(|_| !self.server.is_given()) {
+            Some(operators) => connect_plain(operators).await?,
+            None => connect(&self.server, &settings).await?,
+        };
+        let mut client = HealthClient::new(channel);
         let asked = client.check(HealthCheckRequest { service: self.service.clone() }).await;
         let answer = asked.map_err(|status| match status.code() {
             Code::NotFound => anyhow!("the server has no such service: {}; leave --service out", self.service),

@@ -25,7 +25,8 @@ const ALIASES: [(&str, &str); 3] = [
 ];
 
 /// Variables that are not settings: of the client verbs and of this project's own tests.
-const CLIENT: [&str; 3] = ["MODELWARD_SERVER", "MODELWARD_TOKEN_FILE", "MODELWARD_CA_FILE"];
+const CLIENT: [&str; 5] =
+    ["MODELWARD_SERVER", "MODELWARD_TOKEN_FILE", "MODELWARD_CA_FILE", "MODELWARD_CERT_FILE", "MODELWARD_KEY_FILE"];
 const TESTS: &str = "MODELWARD_TEST_";
 
 /// The variables of this process that are meant for this program.

@@ -75,7 +75,13 @@ fn problems_of_all_layers_are_reported_together() {
 
 #[test]
 fn settings_that_contradict_each_other_are_refused() {
-    let contradictions: [&[(&str, &str)]; 4] = [
+    let tls = [("MODELWARD_TLS__CERT_FILE", "c.pem"), ("MODELWARD_TLS__KEY_FILE", "k.pem")];
+    let with_tls = |name, value| [tls[0], tls[1], (name, value)];
+    let contradictions: [&[(&str, &str)]; 8] = [
+        &with_tls("MODELWARD_TLS__CLIENT_AUTH", "required"),
+        &with_tls("MODELWARD_TLS__CLIENT_CA_FILE", "ca.pem"),
+        &with_tls("MODELWARD_TLS__CLIENT_CRL_FILE", "crl.pem"),
+        &[("MODELWARD_TLS__CLIENT_AUTH", "optional"), ("MODELWARD_TLS__CLIENT_CA_FILE", "ca.pem")],
         &[("MODELWARD_TLS__CERT_FILE", "c.pem")],
         &[("MODELWARD_MASTER_KEYS", "k"), ("MODELWARD_MASTER_KEY_FILE", "f")],
         &[("MODELWARD_SHUTDOWN__LAME_DUCK", "25s")],

@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::error::{Error, Result};
 use super::id::TokenId;
+use super::time::Timestamp;
 
 /// What an identity may do. An identity holds any number of them; no role, no access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,15 +83,47 @@ pub struct Caller {
     /// The token's or identity's name, as `created_by` and the audit log show it.
     pub name: String,
     pub roles: Roles,
-    /// The token it came with, if it came with one.
+    /// The token it came with, if it came with one of this server's.
     pub token: Option<TokenId>,
+    /// What it came with otherwise: a token of an issuer, a certificate.
+    pub pass: Option<Pass>,
+}
+
+/// The right to call of an identity that another one vouches for: it ends by itself, or with what vouches for it.
+#[derive(Debug, Clone)]
+pub struct Pass {
+    pub until: Timestamp,
+    pub voucher: Voucher,
+}
+
+impl Pass {
+    #[must_use]
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        now < self.until && !self.voucher.is_withdrawn()
+    }
+}
+
+/// What vouches for identities: a key of an issuer, authorities of certificates. Clones are withdrawn together.
+#[derive(Debug, Clone, Default)]
+pub struct Voucher(Arc<AtomicBool>);
+
+impl Voucher {
+    pub fn withdraw(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    #[must_use]
+    pub fn is_withdrawn(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 impl Caller {
     /// The server acting by itself: retention, scheduled sync, bootstrap.
     #[must_use]
     pub fn system() -> Self {
-        Self { identity: "system".into(), name: "system".into(), roles: Roles::from_iter([Role::Admin]), token: None }
+        let roles = Roles::from_iter([Role::Admin]);
+        Self { identity: "system".into(), name: "system".into(), roles, token: None, pass: None }
     }
 
     /// Refuses a caller who lacks `needed`.

@@ -121,6 +121,12 @@ fn fill(bytes: &mut [u8]) -> Result<(), SecretError> {
     SystemRandom::new().fill(bytes).map_err(|_| SecretError::System)
 }
 
+/// What stands for a text that is too long, or too secret, to be kept.
+#[must_use]
+pub fn digest(text: &[u8]) -> [u8; 32] {
+    sha256(&[text])
+}
+
 pub(super) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response};
+use rustls_pki_types::CertificateDer;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tonic::Code;
@@ -210,10 +211,14 @@ impl Call {
         let rpc = self.rpc.ok_or_else(unknown)?;
         let deadline = metadata::deadline(request.headers()).map(|limit| limit.saturating_sub(EARLIER));
         if let Access::Role(role) = rpc.access {
-            let caller = Arc::new(match &self.config.callers {
-                Callers::Known(authenticator) => authenticator.identify(metadata::authorization(request.headers())?)?,
-                Callers::Local(door) => door(&mut request)?,
-            });
+            let caller = match &self.config.callers {
+                Callers::Known(authenticator) => {
+                    let certificates = certificates(&request);
+                    let certificates = certificates.as_ref().map(|chain| chain.as_slice());
+                    authenticator.identify(metadata::authorization(request.headers())?, certificates).await?
+                }
+                Callers::Local(door) => Arc::new(door(&mut request)?),
+            };
             self.caller = Some(Arc::clone(&caller));
             if rpc.is_local() || matches!(self.config.callers, Callers::Known(_)) {
                 caller.require(role)?;
@@ -330,6 +335,11 @@ impl Call {
         }
         (self.config.observer)(&Ended { rpc, code, duration, refused });
     }
+}
+
+/// What the client has shown to the listener, which has verified it.
+fn certificates(request: &Request<Body>) -> Option<Arc<Vec<CertificateDer<'static>>>> {
+    request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>()?.peer_certs()
 }
 
 fn peer(request: &Request<Body>) -> Option<std::net::SocketAddr> {

@@ -36,7 +36,11 @@ pub fn new_trace_id() -> Arc<str> {
 /// # Errors
 /// [`Error::Unauthenticated`] for a header that is not text.
 pub fn authorization(headers: &HeaderMap) -> Result<Option<&str>> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Error::Unauthenticated { problem: "there is more than one authorization" });
+    }
     value.to_str().map(Some).map_err(|_| Error::Unauthenticated { problem: "the authorization is not plain text" })
 }
 

@@ -13,7 +13,7 @@ use super::status::status;
 use crate::changes::{Filter, Session, Start, Wanted};
 use crate::domain::text::Text;
 use crate::domain::watcher::{Watcher, WatcherId};
-use crate::domain::{Error, ProviderId, ResourceKind, Result, Revision, Violations};
+use crate::domain::{Caller, Error, ProviderId, ResourceKind, Result, Revision, Violations};
 use crate::proto::v1;
 use crate::proto::watch::watch_service_server::WatchService;
 use crate::snapshot::query::{self, WatcherFilter};
@@ -47,6 +47,7 @@ impl Services {
             filter: Filter { kinds, provider },
             client: message.client_name.clone(),
             token: None,
+            pass: None,
         })
     }
 }
@@ -105,7 +106,8 @@ impl WatchService for Services {
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         serve(request, async |call, message: v1::WatchRequest| {
-            let wanted = Wanted { token: call.caller.token, ..self.wanted(&message)? };
+            let Caller { token, pass, .. } = &*call.caller;
+            let wanted = Wanted { token: *token, pass: pass.clone(), ..self.wanted(&message)? };
             let session = self.roster.watches().open(wanted).await?;
             Ok(messages(session, call.trace_id))
         })

@@ -122,7 +122,7 @@ impl Door {
     }
 
     fn caller(&self, name: &str) -> Caller {
-        Caller { identity: name.to_owned(), name: name.to_owned(), roles: self.roles.clone(), token: None }
+        Caller { identity: name.to_owned(), name: name.to_owned(), roles: self.roles.clone(), token: None, pass: None }
     }
 }
 

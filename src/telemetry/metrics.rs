@@ -73,6 +73,8 @@ pub struct Metrics {
     rpc_duration: Family<RpcName, Histogram, fn() -> Histogram>,
     store_errors: Family<Kind, Counter>,
     refused_calls: Family<Reason, Counter>,
+    reload_failures: Family<Kind, Counter>,
+    certificate_expiry: Family<Kind, Gauge>,
     probes: Family<Outcome, Counter>,
     scheduled_syncs: Family<Outcome, Counter>,
     endpoints: Family<Status, Gauge>,
@@ -131,6 +133,7 @@ pub struct Metrics {
 
 impl Metrics {
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "a table of all metrics")]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("modelward");
         let about = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -150,6 +153,12 @@ impl Metrics {
         let snapshot_age_seconds = Gauge::<f64, AtomicU64>::default();
         let help = "Time since the database last confirmed what is in memory";
         add.0.register("snapshot_age_seconds", help, snapshot_age_seconds.clone());
+        let reload_failures: Family<Kind, Counter> =
+            add.family("reload_failures", "Files and keys that could not be read again, by kind");
+        for kind in ["identities", "issuer_keys", "tls"] {
+            // There from the beginning: what rises from nothing is not seen to rise.
+            drop(reload_failures.get_or_create(&Kind { kind }));
+        }
         let metrics = Self {
             rpcs,
             rpc_duration,
@@ -158,6 +167,8 @@ impl Metrics {
             writer_transaction_duration,
             snapshot_age_seconds,
             store_errors: add.family("store_errors", "Transactions of the writer that failed, by kind"),
+            reload_failures,
+            certificate_expiry: add.gauges("certificate_expiry_timestamp_seconds", "When certificates end, by kind"),
             refused_calls: add.family("refused_calls", "Calls that were not let in, by reason"),
             probes: add.family("probes", "Background and asked-for probes by result"),
             endpoints: add.gauges("endpoints", "Active endpoints by what is known of their health"),
@@ -223,6 +234,16 @@ impl Metrics {
     /// Counts a call that was refused before its handler, or for want of a role.
     pub fn refused(&self, reason: &'static str) {
         self.refused_calls.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// Counts what could not be read again, so that the former one stays: `issuer_keys`, `identities`, `tls`.
+    pub fn reload_failed(&self, kind: &'static str) {
+        self.reload_failures.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// Tells when a certificate ends, in seconds since 1970: `server`, `client_ca`.
+    pub fn certificate_ends(&self, kind: &'static str, seconds: i64) {
+        self.certificate_expiry.get_or_create(&Kind { kind }).set(seconds);
     }
 
     /// Counts a transaction that failed: `unavailable`, `conflict`, `full`, ….

@@ -37,7 +37,8 @@ pub const MASTER_KEYS: &str = "test:o1rfunDf/cWXVRSBFlFwYq+Rq37dAxaj4gsLBawB80Y=
 
 /// A running server. It ends with the test's runtime.
 pub struct Server {
-    app: App,
+    /// On the heap: it carries all settings.
+    app: Box<App>,
     admin: Caller,
     settings: Settings,
     directory: Arc<TempDir>,
@@ -84,7 +85,7 @@ impl Server {
 
     async fn run(settings: Settings, directory: Arc<TempDir>) -> Self {
         // On the heap: the futures of a start are large.
-        let app = Box::pin(started(&settings)).await;
+        let app = Box::new(Box::pin(started(&settings)).await);
         let scheme = if settings.tls.files().is_some() { "https" } else { "http" };
         let channel = Endpoint::from_shared(format!("{scheme}://{}", app.address)).unwrap().connect_lazy();
         // A replica that found a database with tokens has made none.
@@ -106,7 +107,7 @@ impl Server {
     }
 
     pub async fn stop(self) {
-        self.app.stop().await;
+        Box::pin(self.app.stop()).await;
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -14,6 +14,7 @@ async fn open(replica: &Running, start: Start) -> Session {
         filter: Filter::default(),
         client: String::new(),
         token: None,
+        pass: None,
     };
     replica.watches.open(wanted).await.unwrap()
 }

@@ -26,7 +26,7 @@ const SKEW: Duration = Duration::from_secs(2);
 const FAR: Duration = Duration::from_mins(1);
 
 /// Asks everything that needs a token.
-pub async fn examine(channel: Channel, token: MetadataValue<Ascii>, report: &mut Report) {
+pub async fn examine(channel: Channel, token: Option<MetadataValue<Ascii>>, report: &mut Report) {
     let mut client = Client::new(channel, token);
     let request = client.request(GetServerInfoRequest {});
     let asked = SystemClock.now();

@@ -117,6 +117,7 @@ fn mutation(reason: String) -> Mutation {
         name: "offline command line".to_owned(),
         roles: Roles::from_iter([Role::Admin]),
         token: None,
+        pass: None,
     };
     let call = CallContext { caller: Arc::new(caller), ..CallContext::system("modelward token --offline") };
     Mutation { call, request: None, validate_only: false, reason, claim: None }

@@ -214,7 +214,7 @@ impl World {
     /// From now on the caller is somebody with this role.
     pub fn act_as(&mut self, role: Role) {
         let name = role.name().to_owned();
-        let caller = Caller { identity: name.clone(), name, roles: Roles::from_iter([role]), token: None };
+        let caller = Caller { identity: name.clone(), name, roles: Roles::from_iter([role]), token: None, pass: None };
         self.call.caller = Arc::new(caller);
     }
 
