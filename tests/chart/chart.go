@@ -26,6 +26,9 @@ var (
 	Dir  = filepath.Join(Root, "helm", "modelward")
 )
 
+// Names are those of the charts: the servers', and the templates of the sidecar.
+var Names = []string{"modelward", "modelward-sidecar"}
+
 // Namespace is where tests install.
 const Namespace = "llm"
 

@@ -108,14 +108,17 @@ func TestMigrationsAndServerAreTheSameImageWithTheSameDatabase(t *testing.T) {
 
 func TestLivenessDoesNotFollowTheDatabase(t *testing.T) {
 	server := one[apps.StatefulSet](t, render(t)).Spec.Template.Spec.Containers[0]
-	// /readyz may be bound to the age of what is in memory, /health and the name modelward.writes follow the database.
+	// The empty name may be bound to the age of what is in memory, modelward.writes follows the database.
 	for _, probe := range []*core.Probe{server.LivenessProbe, server.StartupProbe} {
-		if probe.HTTPGet == nil || probe.HTTPGet.Path != "/livez" || probe.HTTPGet.Port.String() != "ops" {
+		if probe.GRPC == nil || probe.GRPC.Service == nil || *probe.GRPC.Service != "modelward.live" || probe.GRPC.Port != 9090 {
 			t.Error(probe)
 		}
 	}
-	if ready := server.ReadinessProbe; ready.HTTPGet.Path != "/readyz" || ready.HTTPGet.Port.String() != "ops" {
+	if ready := server.ReadinessProbe; ready.GRPC == nil || ready.GRPC.Service != nil || ready.GRPC.Port != 9090 {
 		t.Error(ready)
+	}
+	if !strings.Contains(text(t, "src", "app", "readiness.rs"), `"modelward.live"`) {
+		t.Error("no server knows the name")
 	}
 }
 
@@ -236,18 +239,21 @@ func TestACertificateCoversTheNamesThatClientsUse(t *testing.T) {
 
 func TestTheTestCallsOverTlsWhereItKnowsTheNames(t *testing.T) {
 	const issued = "tls.certManager.enabled=true,tls.certManager.issuerRef.name=i"
+	const clients = ",tls.clientCa.existingSecret=c,tls.clientAuth="
+	const ops = " --ops-server=http://modelward-ops:9090"
+	const writes = "health --server=http://modelward-ops:9090 --service=modelward.writes"
 	for set, expected := range map[string]string{
-		"":                             "--server=http://modelward:50051",
-		issued:                         "--server=https://modelward:50051 --ca-file=/etc/modelward/tls/ca.crt",
-		issued + ",tls.caKey=root.crt": "--server=https://modelward:50051 --ca-file=/etc/modelward/tls/root.crt",
-		issued + ",tls.certManager.dnsNames={llm.example.com}": "",
-		"tls.existingSecret=own,tls.caKey=ca.crt":              "",
+		"":                                 "doctor --server=http://modelward:50051" + ops + " --without-token",
+		"bootstrapToken.existingSecret=t":  "doctor --server=http://modelward:50051" + ops + " --token-file=/etc/modelward/token/token",
+		"test.existingSecret=t,test.key=k": "doctor --server=http://modelward:50051" + ops + " --token-file=/etc/modelward/token/token",
+		issued:                             "doctor --server=https://modelward:50051 --ca-file=/etc/modelward/tls/ca.crt" + ops + " --without-token",
+		issued + ",tls.caKey=root.crt":     "doctor --server=https://modelward:50051 --ca-file=/etc/modelward/tls/root.crt" + ops + " --without-token",
+		issued + ",tls.certManager.dnsNames={llm.example.com}": writes,
+		issued + clients + "optional":                          "doctor --server=https://modelward:50051 --ca-file=/etc/modelward/tls/ca.crt" + ops + " --without-token",
+		issued + clients + "required":                          writes,
+		"tls.existingSecret=own,tls.caKey=ca.crt":              writes,
 	} {
-		containers := one[core.Pod](t, render(t, "--set", set)).Spec.Containers
-		called := ""
-		if len(containers) == 2 {
-			called = strings.Join(containers[0].Args[1:], " ")
-		}
+		called := strings.Join(one[core.Pod](t, render(t, "--set", set)).Spec.Containers[0].Args, " ")
 		if called != expected {
 			t.Errorf("%s: %q is called, not %q", set, called, expected)
 		}

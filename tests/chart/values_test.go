@@ -19,11 +19,14 @@ func text(t *testing.T, path ...string) string {
 	return text
 }
 
-func TestTheReadmeTellsTheValuesAsTheyAre(t *testing.T) {
-	readme, values := text(t, "helm", "modelward", "README.md"), text(t, "helm", "modelward", "values.yaml")
-	if current, err := WithValues(readme, values); err != nil || current != readme {
-		t.Error("helm/modelward/README.md is not up to date: run `go run ./readme` in tests/chart", err)
+func TestTheReadmesTellTheValuesAsTheyAre(t *testing.T) {
+	for _, name := range Names {
+		readme, values := text(t, "helm", name, "README.md"), text(t, "helm", name, "values.yaml")
+		if current, err := WithValues(readme, values); err != nil || current != readme {
+			t.Errorf("helm/%s/README.md is not up to date: run `go run ./readme` in tests/chart %v", name, err)
+		}
 	}
+	readme, values := text(t, "helm", "modelward", "README.md"), text(t, "helm", "modelward", "values.yaml")
 	changed, err := WithValues(readme, strings.Replace(values, "replicaCount: 1", "replicaCount: 7", 1))
 	if err != nil || changed == readme || !strings.Contains(changed, "| `replicaCount` | `7` |") {
 		t.Error("a changed value is not noticed", err)
@@ -60,23 +63,27 @@ func differences(path string, values map[string]any, schema schema) (all []strin
 	return all
 }
 
-func TestTheSchemaKnowsExactlyTheValues(t *testing.T) {
-	var values map[string]any
-	if err := yaml.Unmarshal([]byte(text(t, "helm", "modelward", "values.yaml")), &values); err != nil {
-		t.Fatal(err)
-	}
-	var strict schema
-	if err := json.Unmarshal([]byte(text(t, "helm", "modelward", "values.schema.json")), &strict); err != nil {
-		t.Fatal(err)
-	}
-	if strict.AdditionalProperties != false {
-		t.Error("the schema accepts misspelt names")
-	}
-	all := differences("", values, strict)
-	// The first two are of charts that have this one as a dependency; claims are devices, and nobody has them by default.
-	expected := []string{"enabled has no default", "global has no default", "resources.claims has no default"}
-	slices.Sort(all)
-	if !slices.Equal(all, expected) {
-		t.Error(all)
+func TestTheSchemasKnowExactlyTheValues(t *testing.T) {
+	// Those without a default are of charts that have these as a dependency; claims are devices, and nobody has them so.
+	for name, expected := range map[string][]string{
+		"modelward":         {"enabled has no default", "global has no default", "resources.claims has no default"},
+		"modelward-sidecar": {"global has no default", "resources.claims has no default"},
+	} {
+		var values map[string]any
+		if err := yaml.Unmarshal([]byte(text(t, "helm", name, "values.yaml")), &values); err != nil {
+			t.Fatal(err)
+		}
+		var strict schema
+		if err := json.Unmarshal([]byte(text(t, "helm", name, "values.schema.json")), &strict); err != nil {
+			t.Fatal(err)
+		}
+		if strict.AdditionalProperties != false {
+			t.Error(name, "accepts misspelt names")
+		}
+		all := differences("", values, strict)
+		slices.Sort(all)
+		if !slices.Equal(all, expected) {
+			t.Error(name, all)
+		}
 	}
 }

@@ -24,6 +24,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests" / "e2e"))
 
+from beside import check_sidecar  # noqa: E402
 from container import USER, Container, Failed, require  # noqa: E402
 from image import Image  # noqa: E402
 from pod import CHART, Pod, objects, render  # noqa: E402
@@ -91,9 +92,10 @@ def check_settings(image, directory):
         [settings] = objects(render("--values", str(example)), "ConfigMap")
         place = directory / f"settings-{number}"
         place.mkdir()
-        (place / "modelward.toml").write_text(settings["data"]["modelward.toml"])
-        container = image.container(directory / f"config-{number}", {"MODELWARD_CONFIG": "/etc/modelward/modelward.toml"},
-                                    {"/etc/modelward": (place, True)})
+        for name, text in settings["data"].items():
+            (place / name).write_text(text)
+        container = image.container(directory / f"config-{number}", {"MODELWARD_CONFIG": "/etc/modelward/config/modelward.toml"},
+                                    {"/etc/modelward/config": (place, True)})
         done = container.run(*image.entrypoint, "config", "check")
         require(done.returncode == 0, f"{example.name}: {done.stderr}")
     print(f"  settings: those of {len(examples)} files of values are accepted")
@@ -253,7 +255,8 @@ def main():
         image = Image(pathlib.Path(sys.argv[1]).resolve(), directory)
         image.check_contents()
         image.check_context()
-        for check in (check_seeded, check_bare, check_settings, check_commands, check_seeded_pods, check_pods):
+        for check in (check_seeded, check_bare, check_settings, check_commands, check_seeded_pods, check_pods,
+                      check_sidecar):
             check(image, directory)
 
 

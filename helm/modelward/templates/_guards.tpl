@@ -3,6 +3,7 @@
 {{- include "modelward.guardDatabase" . -}}
 {{- include "modelward.guardSettings" . -}}
 {{- include "modelward.guardTls" . -}}
+{{- include "modelward.guardIdentity" . -}}
 {{- include "modelward.guardMonitoring" . -}}
 {{- end -}}
 
@@ -28,10 +29,13 @@
 {{- fail (printf "settings.%s would put a secret into a ConfigMap: use database.existingSecret and masterKeys.existingSecret" $name) -}}
 {{- end -}}
 {{- end -}}
-{{- range $name := list "data_dir" "listen" "ops_listen" "master_key_file" "bootstrap_token_file" "tls.cert_file" "tls.key_file" -}}
+{{- range $name := list "data_dir" "listen" "ops_listen" "master_key_file" "bootstrap_token_file" "tls.cert_file" "tls.key_file" "tls.client_auth" "tls.client_ca_file" "identity.file" -}}
 {{- if hasKey $.Values.settings $name -}}
 {{- fail (printf "settings.%s is set by the chart itself: leave it out" $name) -}}
 {{- end -}}
+{{- end -}}
+{{- if and .Values.logFilter (hasKey .Values.settings "log.level") -}}
+{{- fail "logFilter and settings.log.level are two filters: choose one" -}}
 {{- end -}}
 {{- $limit := get .Values.settings "shutdown.hard_limit" | default "25s" -}}
 {{- $unit := get (dict "s" 1 "m" 60 "h" 3600) (regexFind "[a-z]+$" $limit) | default 0 -}}
@@ -48,6 +52,28 @@
 {{- end -}}
 {{- if not .Values.tls.certManager.issuerRef.name -}}
 {{- fail "tls.certManager.enabled needs tls.certManager.issuerRef.name: the issuer that signs the certificate" -}}
+{{- end -}}
+{{- end -}}
+{{- if ne .Values.tls.clientAuth "off" -}}
+{{- if not (include "modelward.tlsSecret" .) -}}
+{{- fail "tls.clientAuth needs TLS: set tls.existingSecret or tls.certManager" -}}
+{{- end -}}
+{{- if not .Values.tls.clientCa.existingSecret -}}
+{{- fail "tls.clientAuth needs tls.clientCa.existingSecret: the authority that clients' certificates descend from" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "modelward.guardIdentity" -}}
+{{- with .Values.identity -}}
+{{- if and .kubernetes.issuer (not .kubernetes.accounts) -}}
+{{- fail "identity.kubernetes.issuer needs identity.kubernetes.accounts: which service accounts have which roles" -}}
+{{- end -}}
+{{- if and .kubernetes.accounts (not .kubernetes.issuer) -}}
+{{- fail "identity.kubernetes.accounts needs identity.kubernetes.issuer: who makes their tokens" -}}
+{{- end -}}
+{{- if and .certificates (eq $.Values.tls.clientAuth "off") -}}
+{{- fail "identity.certificates needs tls.clientAuth: nobody is asked for a certificate" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

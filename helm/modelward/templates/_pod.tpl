@@ -40,25 +40,24 @@ spec:
           containerPort: 50051
         - name: ops
           containerPort: 9090
-      # /livez says that the process answers, /readyz that it may get calls. Neither asks the database: a server
-      # without it goes on answering reads, and a restart would end that.
+      # gRPC health on the plain listener: modelward.live says that the process answers, the empty name that it may get
+      # calls. Neither asks the database: a server without it goes on answering reads, and a restart would end that.
       startupProbe:
-        httpGet:
-          path: /livez
-          port: ops
+        grpc:
+          port: 9090
+          service: modelward.live
         periodSeconds: 2
         timeoutSeconds: 2
         failureThreshold: 60
       livenessProbe:
-        httpGet:
-          path: /livez
-          port: ops
+        grpc:
+          port: 9090
+          service: modelward.live
         periodSeconds: 10
         timeoutSeconds: 3
       readinessProbe:
-        httpGet:
-          path: /readyz
-          port: ops
+        grpc:
+          port: 9090
         periodSeconds: 2
         timeoutSeconds: 2
   volumes:
@@ -91,6 +90,27 @@ env:
         key: {{ .key | quote }}
   {{- end }}
   {{- end }}
+  {{- with .Values.tracing }}
+  {{- if .endpoint }}
+  - name: POD_NAME
+    valueFrom:
+      fieldRef:
+        fieldPath: metadata.name
+  - name: OTEL_EXPORTER_OTLP_ENDPOINT
+    value: {{ .endpoint | quote }}
+  - name: OTEL_SERVICE_NAME
+    value: {{ include "modelward.fullname" $ }}
+  - name: OTEL_RESOURCE_ATTRIBUTES
+    value: k8s.namespace.name={{ $.Release.Namespace }},k8s.pod.name=$(POD_NAME)
+  - name: OTEL_TRACES_SAMPLER
+    value: parentbased_traceidratio
+  - name: OTEL_TRACES_SAMPLER_ARG
+    value: {{ .ratio | quote }}
+  {{- end }}
+  {{- end }}
+  {{- with .Values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
 resources:
@@ -118,6 +138,16 @@ volumeMounts:
   {{- if include "modelward.tlsSecret" . }}
   - name: tls
     mountPath: /etc/modelward/tls
+    readOnly: true
+  {{- end }}
+  {{- if ne .Values.tls.clientAuth "off" }}
+  - name: clients
+    mountPath: /etc/modelward/clients
+    readOnly: true
+  {{- end }}
+  {{- if .Values.identity.kubernetes.issuer }}
+  - name: cluster
+    mountPath: /etc/modelward/cluster
     readOnly: true
   {{- end }}
   {{- with .Values.extraVolumeMounts }}
@@ -166,6 +196,30 @@ volumeMounts:
   secret:
     secretName: {{ . }}
     defaultMode: 0440
+{{- end }}
+{{- if ne .Values.tls.clientAuth "off" }}
+- name: clients
+  secret:
+    secretName: {{ .Values.tls.clientCa.existingSecret }}
+    defaultMode: 0440
+    items:
+      - key: {{ .Values.tls.clientCa.key | quote }}
+        path: ca.crt
+{{- end }}
+{{- if .Values.identity.kubernetes.issuer }}
+# With this the keys of the tokens are asked for, and nothing else.
+- name: cluster
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken:
+          expirationSeconds: 3600
+          path: token
+      - configMap:
+          name: kube-root-ca.crt
+          items:
+            - key: ca.crt
+              path: ca.crt
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}

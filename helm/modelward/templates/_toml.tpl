@@ -13,6 +13,16 @@ bootstrap_token_file = "/etc/modelward/bootstrap/token"
 tls.cert_file = "/etc/modelward/tls/tls.crt"
 tls.key_file = "/etc/modelward/tls/tls.key"
 {{- end }}
+{{- if ne .Values.tls.clientAuth "off" }}
+tls.client_auth = {{ .Values.tls.clientAuth | quote }}
+tls.client_ca_file = "/etc/modelward/clients/ca.crt"
+{{- end }}
+{{- if include "modelward.identities" . }}
+identity.file = "/etc/modelward/config/identity.toml"
+{{- end }}
+{{- with .Values.logFilter }}
+log.level = {{ . | quote }}
+{{- end }}
 {{- range $name, $value := .Values.settings }}
 {{ $name }} = {{ toJson $value }}
 {{- end }}

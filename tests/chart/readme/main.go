@@ -1,4 +1,4 @@
-// Writes the table of values into the chart's README. Run it in tests/chart: go run ./readme
+// Writes the tables of values into the charts' READMEs. Run it in tests/chart: go run ./readme
 package main
 
 import (
@@ -10,18 +10,20 @@ import (
 )
 
 func main() {
-	if err := write(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	for _, name := range chart.Names {
+		if err := write(name); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 }
 
-func write() error {
-	readme, err := chart.Text("helm", "modelward", "README.md")
+func write(name string) error {
+	readme, err := chart.Text("helm", name, "README.md")
 	if err != nil {
 		return err
 	}
-	values, err := chart.Text("helm", "modelward", "values.yaml")
+	values, err := chart.Text("helm", name, "values.yaml")
 	if err != nil {
 		return err
 	}
@@ -29,5 +31,5 @@ func write() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(chart.Dir, "README.md"), []byte(current), 0o644)
+	return os.WriteFile(filepath.Join(chart.Root, "helm", name, "README.md"), []byte(current), 0o644)
 }
