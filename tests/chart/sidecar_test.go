@@ -160,6 +160,7 @@ func TestAnImpossibleSidecarIsRefusedWithARemedy(t *testing.T) {
 		"upstream=":                    "needs upstream",
 		"upstream=modelward:50051":     "/upstream",
 		"upstream=http://modelward:1":  "serveSecrets needs TLS",
+		`upstream=https://a\,http://b`: "serveSecrets needs TLS",
 		"ca.secret=b":                  "choose one",
 		"ports.ops=50051":              "choose two",
 		`settings.unix_socket=x`:       "is set by the chart itself",

@@ -132,7 +132,7 @@ The sidecar for the `initContainers` of a pod: it is ready before the containers
 {{- if and .ca.configMap .ca.secret -}}
 {{- fail "ca.configMap and ca.secret are two authorities: choose one" -}}
 {{- end -}}
-{{- if and .serveSecrets (hasPrefix "http://" .upstream) -}}
+{{- if and .serveSecrets (contains "http://" .upstream) -}}
 {{- fail "serveSecrets needs TLS: secrets would travel in plain text to upstream; use https://" -}}
 {{- end -}}
 {{- if eq (int .ports.api) (int .ports.ops) -}}
