@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The end-to-end check: what a user does, with the release build, grpcurl and the Python client, on both databases.
+"""The end-to-end check: what a user does, with the release build, grpcurl and the example clients, on both databases.
 
 It runs the README's command blocks word for word, the four stories, the starts that must fail and a few outages. It wants `grpcurl`
 in the PATH, `target/release/modelward`, PostgreSQL's programs, and the ports that the README names.

@@ -103,10 +103,11 @@ def check_settings(image, directory):
 
 def check_commands(image, directory):
     """The commands of the program that documentation and notes show are commands that it has."""
-    pages = ["README.md", "docs/KUBERNETES.md", "docs/OPERATIONS.md", "helm/modelward/templates/NOTES.txt"]
+    pages = ["README.md", *(f"docs/{name}.md" for name in ("IDENTITY", "KUBERNETES", "OPERATIONS", "SIDECAR")),
+             "helm/modelward/templates/NOTES.txt"]
     pattern = re.compile(r"(?:-- |docker run --rm \S+ |exec modelward |^)(?:/usr/bin/)?(?:modelward |(?=keys |token ))([a-z].*)$", re.MULTILINE)
     container = image.container(directory / "commands")
-    shown = {line for page in pages for line in pattern.findall((ROOT / page).read_text())}
+    shown = {line for page in pages for line in pattern.findall((ROOT / page).read_text().replace("\\\n", " "))}
     for line in sorted(shown):
         words = shlex.split(line.split(">")[0].split("|")[0], comments=True)
         done = container.run(*image.entrypoint, *words, "--help")
