@@ -10,7 +10,7 @@ import subprocess
 from container import Container, require
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LIMIT = 25 * 1024 * 1024
+LIMIT = 25_000_000
 
 
 class Image:

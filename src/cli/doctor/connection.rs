@@ -68,7 +68,10 @@ fn failed(url: &str, secure: bool, cause: &str) -> Finding {
     let tls = |problem: &str, remedy: &str| Finding::fail("tls", format!("{problem} ({cause})"), remedy);
     let says = |words: &[&str]| words.iter().any(|word| cause.contains(word));
     if says(&["certificate expired", "Expired"]) {
-        return tls("the certificate of the server has expired", "renew it and restart the server; check both clocks");
+        return tls(
+            "the certificate of the server has expired",
+            "renew its file, which the server takes within seconds; check both clocks",
+        );
     }
     if says(&["not valid yet", "NotValidYet"]) {
         return tls("the certificate of the server is not valid yet", "check the clocks of both machines");
