@@ -31,6 +31,8 @@ pub struct LiveIssuer {
     pub config: Issuer,
     source: Source,
     keys: ArcSwap<Keys>,
+    /// Withdrawn when the issuer itself is not believed any more.
+    own: Voucher,
     looked: Mutex<Looked>,
     parts: Arc<Parts>,
 }
@@ -54,7 +56,8 @@ impl LiveIssuer {
     #[must_use]
     pub fn new(config: Issuer, parts: &Arc<Parts>) -> Self {
         let source = Source::new(&config, parts.ca_file.as_deref(), Arc::clone(&parts.clock));
-        Self { config, source, keys: ArcSwap::default(), looked: Mutex::default(), parts: Arc::clone(parts) }
+        let (keys, own, looked) = (ArcSwap::default(), Voucher::default(), Mutex::default());
+        Self { config, source, keys, own, looked, parts: Arc::clone(parts) }
     }
 
     /// Who somebody is that comes with this token; the problem is for the operator.
@@ -164,13 +167,18 @@ impl LiveIssuer {
         for (_, voucher) in &gone {
             voucher.withdraw();
         }
+        if self.own.is_withdrawn() {
+            // A look that began before must not bring back what has ended since.
+            self.withdraw();
+        }
         if !gone.is_empty() {
             (self.parts.withdrawn)();
         }
     }
 
-    /// Nobody is vouched for any more.
+    /// Nobody is vouched for any more, whatever keys are found yet.
     pub fn withdraw(&self) {
+        self.own.withdraw();
         self.keys.swap(Arc::default()).vouchers.values().for_each(Voucher::withdraw);
     }
 }
