@@ -46,15 +46,15 @@ impl Seen {
 
 /// The file of identities as it was last looked at, and what was wrong with it.
 struct Known {
-    seen: Seen,
+    /// None before the first look: what the server began with may have been replaced since it was read.
+    seen: Option<Seen>,
     problem: Option<String>,
 }
 
 impl Reload {
     /// Looks again and again, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let file = self.identities.as_ref().and_then(|(_, file)| file.as_ref());
-        let mut known = Known { seen: Seen::of(file.into_iter()), problem: None };
+        let mut known = Known { seen: None, problem: None };
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -74,7 +74,7 @@ impl Reload {
     }
 
     async fn identities_again(&self, identities: &LiveIdentities, path: &PathBuf, known: &mut Known) {
-        let now = Seen::of(std::iter::once(path));
+        let now = Some(Seen::of(std::iter::once(path)));
         // One that could not be used may name files that have come meanwhile.
         if now == known.seen && known.problem.is_none() {
             return;
@@ -87,7 +87,9 @@ impl Reload {
         match replaced {
             Ok(()) => {
                 known.problem = None;
-                tracing::info!(file = %path.display(), "the identities were read again");
+                if known.seen.is_some() {
+                    tracing::info!(file = %path.display(), "the identities were read again");
+                }
             }
             Err(problem) => {
                 if now != known.seen || known.problem.as_ref() != Some(&problem) {
