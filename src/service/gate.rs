@@ -215,7 +215,12 @@ impl Call {
                 Callers::Known(authenticator) => {
                     let certificates = certificates(&request);
                     let certificates = certificates.as_ref().map(|chain| chain.as_slice());
-                    authenticator.identify(metadata::authorization(request.headers())?, certificates).await?
+                    let known = authenticator.identify(metadata::authorization(request.headers())?, certificates);
+                    // It may wait for an issuer's keys.
+                    match deadline {
+                        Some(limit) => timeout(limit, known).await.unwrap_or(Err(Error::DeadlineExceeded))?,
+                        None => known.await?,
+                    }
                 }
                 Callers::Local(door) => Arc::new(door(&mut request)?),
             };
@@ -234,6 +239,7 @@ impl Call {
             request.extensions_mut().insert(context);
         }
         failpoint::reach("call.admitted").await;
+        let deadline = deadline.map(|limit| limit.saturating_sub(self.started.elapsed()));
         let call = async {
             self.wait_for_revision(request.headers(), deadline).await?;
             Ok(inner.call(request).await)
