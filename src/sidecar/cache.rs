@@ -219,10 +219,14 @@ impl CacheWriter {
         {
             return;
         }
-        let Some(copy) = self.source.last_good() else { return };
-        let cache = Arc::clone(&self.cache);
-        let stored = tokio::task::spawn_blocking(move || cache.store(&copy)).await;
-        let outcome = stored.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let (cache, source) = (Arc::clone(&self.cache), Arc::clone(&self.source));
+        // A large state takes a while, to be told as well as to be written.
+        let store = move || source.last_good().map(|copy| cache.store(&copy));
+        let outcome = match tokio::task::spawn_blocking(store).await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => return,
+            Err(error) => Err(io::Error::other(error)),
+        };
         (self.observer)(outcome.is_ok());
         match outcome {
             Ok(()) => {

@@ -20,11 +20,10 @@ pub struct Memory {
 }
 
 impl Source for Memory {
-    /// Every change of configuration, of status or of the number of secrets makes another one.
+    /// Every change of configuration, of status or of what is held of secrets makes another one.
     fn version(&self) -> u64 {
         let revision = self.snapshot.head().revision.0.unsigned_abs();
-        let held = u64::try_from(self.held.count()).unwrap_or_default();
-        revision.rotate_left(32) ^ self.board.load().changes() ^ held.rotate_left(48)
+        revision.rotate_left(32) ^ self.board.load().changes() ^ self.held.changes().rotate_left(48)
     }
 
     fn confirmed(&self) -> Timestamp {
