@@ -157,6 +157,10 @@ impl Mirror {
         if let Some(forked) = anew {
             tracing::warn!(cause = %ended, "cannot go on from what is held; the state is taken anew");
             self.replica.forget_place(forked);
+            // Until the state is here, what is in memory falls behind.
+            let was = *self.contact.borrow();
+            self.contact.send_replace(Contact { connected: false, ..was });
+            self.told = ended.to_string();
             return self.backoff.failed();
         }
         let (was, cause) = (*self.contact.borrow(), ended.to_string());
