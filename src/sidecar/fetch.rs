@@ -89,10 +89,10 @@ impl Fetch {
         wanted.iter().filter_map(is_missing).collect()
     }
 
-    /// Asks for secrets; whether all came.
+    /// Asks for secrets; whether all came, each in the version that is current here. A newer one is of a revision that
+    /// has not come yet.
     async fn fetch(&self, missing: &[CredentialId]) -> Result<bool, Status> {
         let revision = self.snapshot.head().revision;
-        let mut came = 0;
         for ids in missing.chunks(BATCH) {
             let credential_ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
             let asked = self.upstream.ask(|upstream| {
@@ -106,10 +106,9 @@ impl Fetch {
                     continue;
                 };
                 self.held.put(id, found.secret_version, wire::credential::read_secret(secret));
-                came += 1;
             }
         }
-        Ok(came == missing.len())
+        Ok(self.tidy().is_empty())
     }
 
     /// Notes how it went; how long to wait before the next time.
