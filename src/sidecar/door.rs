@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use subtle::ConstantTimeEq as _;
 
 use super::text_file::TextFile;
@@ -103,7 +103,12 @@ impl Door {
     pub fn admit(&self, came: Came, headers: &mut HeaderMap) -> Result<Caller> {
         let shown = headers.remove(LOCAL_TOKEN);
         match (came, &self.tcp) {
-            (Came::Socket, _) => Ok(self.caller("socket")),
+            (Came::Socket, tcp) => {
+                if let Tcp::Token(file) = tcp {
+                    take_out(file, headers);
+                }
+                Ok(self.caller("socket"))
+            }
             (Came::Tcp, Tcp::Open) => Ok(self.caller("loopback")),
             (Came::Tcp, Tcp::Closed) => Err(Error::Unauthenticated { problem: "this sidecar serves a socket alone" }),
             (Came::Tcp, Tcp::Token(file)) => {
@@ -112,10 +117,7 @@ impl Door {
                     None => bearer(headers),
                 };
                 check(file, shown)?;
-                // The local token must not reach the control plane, wherever it stood.
-                if bearer(headers).is_some_and(|token| check(file, Some(token)).is_ok()) {
-                    headers.remove(header::AUTHORIZATION);
-                }
+                take_out(file, headers);
                 Ok(self.caller("local"))
             }
         }
@@ -128,7 +130,19 @@ impl Door {
 
 /// What follows `Bearer `.
 pub fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    token_in(headers.get(header::AUTHORIZATION)?)
+}
+
+/// The local token must not reach the control plane, wherever it stands.
+fn take_out(file: &TextFile, headers: &mut HeaderMap) {
+    let is_local = |value: &HeaderValue| token_in(value).is_some_and(|token| check(file, Some(token)).is_ok());
+    if headers.get_all(header::AUTHORIZATION).iter().any(is_local) {
+        headers.remove(header::AUTHORIZATION);
+    }
+}
+
+fn token_in(value: &HeaderValue) -> Option<&[u8]> {
+    let value = value.as_bytes();
     let (scheme, token) = value.split_at_checked("Bearer ".len())?;
     let token = token.trim_ascii();
     (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
@@ -237,8 +251,14 @@ mod tests {
             let found = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap());
             assert_eq!((found, headers.contains_key(LOCAL_TOKEN)), (left, false));
         }
-        let mut headers = headers(&[("modelward-local-token", "x"), ("authorization", "Bearer own")]);
-        door.admit(Came::Socket, &mut headers).unwrap();
-        assert_eq!(headers.len(), 1, "{headers:?}");
+        let mut twice = headers(&[("modelward-local-token", "local"), ("authorization", "Bearer own")]);
+        twice.append(header::AUTHORIZATION, "Bearer local".parse().unwrap());
+        door.admit(Came::Tcp, &mut twice).unwrap();
+        assert!(twice.is_empty(), "{twice:?}");
+        for (shown, left) in [("Bearer own", 1), ("Bearer local", 0)] {
+            let mut headers = headers(&[("modelward-local-token", "x"), ("authorization", shown)]);
+            door.admit(Came::Socket, &mut headers).unwrap();
+            assert_eq!(headers.len(), left, "{headers:?}");
+        }
     }
 }
