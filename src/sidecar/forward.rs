@@ -7,6 +7,7 @@
 //! deadline, trailers and details as they are.
 
 use http::{HeaderValue, Request, Response};
+use tokio::time::timeout;
 use tonic::body::Body;
 use tower::Service as _;
 
@@ -14,7 +15,7 @@ use super::door::{LOCAL_TOKEN, bearer};
 use super::trust::TrustError;
 use super::upstream::{Upstream, UpstreamConfig};
 use crate::domain::Error;
-use crate::service::metadata::REQUEST_ID;
+use crate::service::metadata::{REQUEST_ID, deadline};
 use crate::service::status::status;
 
 /// The setting that says what becomes of them.
@@ -59,9 +60,15 @@ impl Forward {
         }
         // The listener left there whose connection it was; that is no affair of the next one.
         request.extensions_mut().clear();
-        match upstream.call(request).await {
-            Ok(answer) => answer,
-            Err(status) => status.into_http(),
+        // Who brings a deadline is told by the connection when it has passed.
+        let unbounded = deadline(request.headers()).is_none();
+        let limit = upstream.usual_deadline();
+        let call = upstream.call(request);
+        let answered = if unbounded { timeout(limit, call).await } else { Ok(call.await) };
+        match answered {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(status)) => status.into_http(),
+            Err(_) => refuse(Error::DeadlineExceeded),
         }
     }
 }

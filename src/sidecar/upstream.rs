@@ -104,6 +104,12 @@ impl Upstream {
         request
     }
 
+    /// How long a call may take that brings no deadline.
+    #[must_use]
+    pub fn usual_deadline(&self) -> Duration {
+        self.0.config.call_timeout
+    }
+
     /// Asks, and once more when the answer is that the identity is not known and its file has another one by now.
     ///
     /// # Errors
