@@ -44,6 +44,13 @@ struct Kept {
     leaving: Option<v1::ReportOutcomeRequest>,
 }
 
+impl Kept {
+    /// What the control plane has not taken.
+    fn count(&self) -> usize {
+        self.waiting.len() + self.leaving.as_ref().map_or(0, |batch| batch.outcomes.len())
+    }
+}
+
 impl Outcomes {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
@@ -82,7 +89,7 @@ impl Outcomes {
             }
         }
         if timeout(LAST, self.flush(&upstream)).await.is_err() || !self.is_empty() {
-            let lost = self.kept().waiting.len();
+            let lost = self.kept().count();
             tracing::warn!(lost, "outcomes could not be reported before the stop");
         }
     }
@@ -135,14 +142,11 @@ impl Outcomes {
     }
 
     fn is_empty(&self) -> bool {
-        let kept = self.kept();
-        kept.waiting.is_empty() && kept.leaving.is_none()
+        self.kept().count() == 0
     }
 
     fn tell(&self, kept: &Kept) {
-        let leaving = kept.leaving.as_ref().map_or(0, |batch| batch.outcomes.len());
-        let waiting = i64::try_from(kept.waiting.len() + leaving).unwrap_or(i64::MAX);
-        self.metrics.sidecar.outcomes_waiting.set(waiting);
+        self.metrics.sidecar.outcomes_waiting.set(i64::try_from(kept.count()).unwrap_or(i64::MAX));
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
