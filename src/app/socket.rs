@@ -57,6 +57,8 @@ impl Socket {
         // Made under another name: at its own it never stands with wider rights, and it replaces a stale one at once.
         let draft = path.with_extension(format!("{}.new", std::process::id()));
         let cannot = || format!("cannot listen on the socket {}", path.display());
+        // What a killed process left that had the same number, as in a container each has. Usually there is none.
+        let _ = fs::remove_file(&draft);
         let listener = UnixListener::bind(&draft).with_context(cannot)?;
         let made = File(draft);
         if let Some(group) = group {
