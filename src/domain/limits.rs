@@ -28,3 +28,5 @@ pub const REQUEST_ID_RETENTION: Duration = Duration::from_hours(24);
 pub const REASON: super::text::Text = super::text::Text::optional(500);
 /// An idempotency key.
 pub const REQUEST_ID: super::text::Text = super::text::Text::optional(100);
+/// The name of a token or of another identity, to look for: longer than any is.
+pub const IDENTITY: super::text::Text = super::text::Text::optional(600);

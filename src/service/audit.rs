@@ -8,7 +8,6 @@ use super::Services;
 use super::call::serve;
 use super::list::{self, Listing as _, MAX_PAGE_BYTES};
 use super::mutation::expected;
-use crate::domain::text::Text;
 use crate::domain::{Change, Error, Resource, ResourceKind, Result, Revision, Violations, limits};
 use crate::proto::server::audit_service_server::AuditService;
 use crate::proto::v1;
@@ -16,9 +15,6 @@ use crate::proto::v1::rollback_resource_response::Resource as RolledBack;
 use crate::snapshot::query::{Cursor, PageSize, Position, SortKey};
 use crate::store::{ChangeFilter, LinePlace, LogRow};
 use crate::wire;
-
-/// Longer than any name of a token or a task.
-const ACTOR: Text = Text::optional(200);
 
 /// At most this much surrounds a change: its tag and its length.
 const FRAME: usize = 8;
@@ -36,7 +32,7 @@ impl Services {
     }
 
     fn change_filter(message: &v1::ListChangesRequest, until: Revision, violations: &mut Violations) -> ChangeFilter {
-        ACTOR.check("actor", &message.actor, violations);
+        limits::IDENTITY.check("actor", &message.actor, violations);
         limits::REQUEST_ID.check("request_id", &message.request_id, violations);
         let id = wire::id::parse_filter::<Change>("resource_id", &message.resource_id, violations);
         ChangeFilter {

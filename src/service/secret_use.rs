@@ -3,15 +3,11 @@
 use super::Services;
 use super::list::{self, List};
 use crate::domain::secret_use::{SecretUse, SecretUseFilter, SecretUseKey, UseCount};
-use crate::domain::text::Text;
-use crate::domain::{CallContext, Error, Id, Result, Timestamp, Violations};
+use crate::domain::{CallContext, Error, Id, Result, Timestamp, Violations, limits};
 use crate::proto::v1;
 use crate::snapshot::query::{Cursor, Order, Position, SortField, SortKey};
 use crate::store::SecretUseField;
 use crate::wire;
-
-/// Longer than any name of a token or another identity.
-const IDENTITY: Text = Text::optional(200);
 
 impl Services {
     /// # Errors
@@ -23,7 +19,7 @@ impl Services {
     ) -> Result<v1::ListSecretUseResponse> {
         let mut violations = Violations::default();
         let list = List::read::<SecretUse>(call.rpc, &message, &mut violations)?;
-        IDENTITY.check("identity", &message.identity, &mut violations);
+        limits::IDENTITY.check("identity", &message.identity, &mut violations);
         let filter = SecretUseFilter {
             credential_id: wire::id::parse_filter("credential_id", &message.credential_id, &mut violations),
             identity: list::text(message.identity),
