@@ -129,7 +129,7 @@ impl LiveIssuer {
 
     async fn look(&self, looked: &mut Looked) {
         // Before, so that one that hangs and is given up counts as well.
-        looked.at = Some(Instant::now());
+        let first = looked.at.replace(Instant::now()).is_none();
         let found = self.source.keys().await;
         let issuer = self.config.name.as_str();
         match found {
@@ -139,6 +139,8 @@ impl LiveIssuer {
                 }
                 self.take(set);
             }
+            // A file that cannot be read at first keeps its issuer out, and whoever wanted it in tells that.
+            Err(problem) if first && matches!(self.config.keys, KeySource::File(_)) => looked.problem = Some(problem),
             Err(problem) => {
                 self.parts.metrics.reload_failed("issuer_keys");
                 if looked.problem.as_ref() != Some(&problem) {
