@@ -128,7 +128,8 @@ impl Fetch {
                         "the control plane gives this sidecar no secrets; give its identity the role consumer"
                     );
                 }
-                REFUSED
+                // A new token may come any moment; a role is given by a person.
+                if status.code() == Code::Unauthenticated { self.backoff.failed() } else { REFUSED }
             }
             Err(status) => {
                 tracing::debug!(code = ?status.code(), "secrets could not be fetched");
