@@ -73,6 +73,9 @@ impl Sidecar {
         let door = Door::build(&door(&settings))?;
         let ports = Ports::open(&settings, door.serves_tcp())?;
         let config = upstream(&settings)?;
+        for address in config.addresses.iter().filter(|address| !address.is_tls() && !address.is_loopback()) {
+            tracing::warn!(upstream = %address, "no TLS to the control plane: whoever sees the network between sees secrets");
+        }
         let followed = follow(&settings, Upstream::open(config.clone())?, tasks)?;
         let (snapshot, contact) = (followed.snapshot.clone(), followed.contact.subscribe());
         let forward = match settings.sidecar.writes {

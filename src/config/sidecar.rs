@@ -24,7 +24,7 @@ settings! {
         /// That certificate's private key, PEM.
         key_file: Option<PathBuf> = "";
         /// How long a call to the control plane may take, if its caller gives no shorter deadline.
-        deadline: Duration = "10s", between(Duration::from_millis(100), Duration::from_mins(5));
+        deadline: Duration = "30s", between(Duration::from_millis(100), Duration::from_mins(5));
         /// Whether secrets are fetched, kept in memory and answered: then who may call has the role consumer, else
         /// viewer. The sidecar's own identity must hold that role too.
         serve_secrets: bool = "false";

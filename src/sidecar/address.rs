@@ -44,6 +44,16 @@ impl Address {
         self.port
     }
 
+    /// Whether it is this machine, as far as the name tells.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match &self.host {
+            Host::Domain(name) => name == "localhost",
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.is_loopback(),
+        }
+    }
+
     /// Host and port as they stand in a URL.
     #[must_use]
     pub fn authority(&self) -> String {

@@ -128,8 +128,13 @@ impl Fetch {
                         "the control plane gives this sidecar no secrets; give its identity the role consumer"
                     );
                 }
-                // A new token may come any moment; a role is given by a person.
-                if status.code() == Code::Unauthenticated { self.backoff.failed() } else { REFUSED }
+                // A new token may come any moment; a role is given by a person, and whoever took it away meant it.
+                if status.code() == Code::Unauthenticated {
+                    self.backoff.failed()
+                } else {
+                    self.held.retain(|_| false);
+                    REFUSED
+                }
             }
             Err(status) => {
                 tracing::debug!(code = ?status.code(), "secrets could not be fetched");

@@ -170,6 +170,9 @@ fn issuer(raw: RawIssuer, place: &str) -> Result<Issuer, Vec<String>> {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
     checking.need(plain(&raw.name) && raw.name.len() <= MAX_NAME, "name takes 1 to 32 letters, digits, - _ and .");
+    // What callers by certificate are called.
+    let reserved = [&raw.name, &raw.issuer].iter().any(|text| *text == "certificate");
+    checking.need(!reserved, "certificate is the name of callers by certificate; choose another one");
     let length = raw.issuer.chars().count();
     let sound = !raw.issuer.chars().any(|c| c.is_control() || c == '|');
     checking.need((1..=MAX_ISSUER).contains(&length) && sound, "issuer is empty, too long or not plain");
