@@ -126,6 +126,17 @@ class Shell:
             self.process.wait()
 
 
+def keep_free(ports):
+    """Keeps the system from giving these ports to outgoing connections, where it may be told: README's ports are among
+    those that it gives away."""
+    reserved = pathlib.Path("/proc/sys/net/ipv4/ip_local_reserved_ports")
+    try:
+        known = reserved.read_text().strip()
+        reserved.write_text(",".join(filter(None, [known, *map(str, ports)])))
+    except OSError:
+        pass
+
+
 class World:
     """A directory that looks like a fresh checkout, whose files the blocks may litter, and what runs in it.
 
@@ -133,6 +144,7 @@ class World:
     """
 
     def __init__(self, name, variables=None):
+        keep_free(PORTS)
         for port in PORTS:
             require(not is_taken(port), f"the port {port} is taken by another program; stop it and repeat")
         self.name = name
